@@ -143,7 +143,7 @@ def _open_archive(path: Path) -> Contents:
     raise EspalierError(
         f"Expected the file batches.meta (CIFAR-10) or meta (CIFAR-100) in {path.name}, received an archive "
         "without them.",
-        _ADVICE,
+        f"{_ADVICE} Another archive of images has to be unpacked first.",
     )
 
 

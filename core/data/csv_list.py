@@ -166,11 +166,26 @@ def _table(text: str, file: str) -> tuple[list[str], list[tuple[int, list[str]]]
     for delimiter in ",;\t":
         columns = [cell.casefold() for _, cells in _parse(header, delimiter, file) for cell in cells]
         if {"path", "label"} <= set(columns):
+            _check_once(columns, file)
             return columns, list(_parse(text, delimiter, file))[1:]
     raise EspalierError(
         f"Expected a header with the columns path and label in {file}, received '{header.strip()[:80]}'.",
         _ADVICE,
     )
+
+
+def _check_once(columns: list[str], file: str) -> None:
+    """Refuse a header in which one of the columns that count is there twice.
+
+    Raises:
+        EspalierError: one is.
+    """
+    twice = [name for name in ("path", "label", "split") if columns.count(name) > 1]
+    if twice:
+        raise EspalierError(
+            f"Expected one column {twice[0]} in the header of {file}, received {columns.count(twice[0])}.",
+            "Rename the others: which of them counts is not clear.",
+        )
 
 
 def _parse(text: str, delimiter: str, file: str) -> Iterator[tuple[int, list[str]]]:

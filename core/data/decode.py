@@ -32,7 +32,7 @@ _GREY_MODES = {"1", "L", "LA", "La"}
 _16_BIT_FORMATS = {"PNG", "PPM"}
 """Of these, Pillow opens 16-bit grey as 32-bit integers, in 0…65535."""
 _ON_ITS_SIDE = {5, 6, 7, 8}  # orientations of EXIF
-_BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # TIFF tags and a value
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 256, 257, 258, 262, 0  # TIFF tags and a value
 
 
 class Undecodable(Exception):
@@ -102,12 +102,9 @@ def examine(file: BinaryIO) -> tuple[Shape, bool]:
         Undecodable: as `decode`.
     """
     begun = _begun(file)
-    width, height = begun.size
     with _room_for(begun):
-        turned = _stands_on_its_side(begun)
+        width, height = _upright_size(begun)
         picture, animated = _loaded(begun, (1, 1))
-    if turned:
-        width, height = height, width
     return Shape(height, width, picture.mode == "L"), animated
 
 
@@ -124,11 +121,9 @@ def cut_out(file: BinaryIO, box: tuple[int, int, int, int], side: int, channels:
         Undecodable: as `decode`.
     """
     begun = _begun(file)
-    width, height = begun.size
     shrunk = min(box[2:]) // (2 * side)
     with _room_for(begun):
-        if _stands_on_its_side(begun):
-            width, height = height, width
+        width, height = _upright_size(begun)
         near = (begun.width // (2 * shrunk), begun.height // (2 * shrunk)) if shrunk > 1 else None
         picture, _ = _loaded(begun, near)
         picture = picture.convert("L" if channels == 1 else "RGB")
@@ -225,12 +220,17 @@ def _check_pixels(picture: Image.Image) -> None:
         )
 
 
-def _stands_on_its_side(picture: ImageFile.ImageFile) -> bool:
-    """Whether the upright image has width and height exchanged; False where the metadata are damaged."""
+def _upright_size(picture: ImageFile.ImageFile) -> tuple[int, int]:
+    """Width and height of an image that is not loaded yet, once it is upright; as they are where the metadata are damaged."""
+    width, height = picture.size
+    if picture.format == "TIFF":  # whose size Pillow says upright already
+        tags: Any = picture
+        width, height = tags.tag_v2[_WIDTH], tags.tag_v2[_HEIGHT]
     try:
-        return picture.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE
+        turned = picture.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE
     except Exception:
-        return False
+        return width, height
+    return (height, width) if turned else (width, height)
 
 
 def _upright(picture: Image.Image) -> Image.Image:

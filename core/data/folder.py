@@ -19,5 +19,5 @@ def locate(path: Path, watch: Watch) -> Located:
 
 
 def _contents(tree: Tree, watch: Watch) -> Contents:
-    layout = lay_out(tree.names, tree.place, tree.links, tree.empty, watch)
+    layout = lay_out(tree.names, tree.place, tree.links, tree.empty, watch, tree.hidden)
     return Contents(layout.classes, FilePictures(layout.images, tree.open), tree.problems, layout.notes)

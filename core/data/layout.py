@@ -35,10 +35,30 @@ IMAGE_ENDINGS: frozenset[str] = frozenset(
         ".pgm",
         ".pbm",
         ".pnm",
+        ".jp2",
+        ".j2k",
+        ".tga",
+        ".dib",
+        ".apng",
     ]
 )
+_ARCHIVES = frozenset([".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"])
+_UNREAD = frozenset([".heic", ".heif", ".jxl", ".svg", ".raw", ".dng", ".cr2", ".nef", ".psd", ".dcm", ".npy"])  # fmt: skip
+"""Endings of images, and of what holds images, that are not read."""
 _SORTING = "Sorting the files into classes"
 _LITTER = {"__macosx", "thumbs.db", "desktop.ini"}
+_PROGRAMS = {
+    ".git",
+    ".svn",
+    ".hg",
+    ".ipynb_checkpoints",
+    ".thumbnails",
+    ".trash",
+    ".trashes",
+    ".cache",
+    ".dvc",
+}
+"""Hidden folders of programs, whose images are copies of others or none of a person's."""
 _ADVICE = (
     "Put the images into a folder per class, named like the class, and choose the folder that holds these."
 )
@@ -81,12 +101,25 @@ def is_litter(name: str) -> bool:
     return any(part.startswith(".") or part.casefold() in _LITTER for part in name.split("/"))
 
 
+def is_image_name(name: str) -> bool:
+    """Whether a file is an image by the ending of its name."""
+    return PurePosixPath(name).suffix.casefold() in IMAGE_ENDINGS
+
+
+def is_hidden_image(name: str) -> bool:
+    """Whether an image is left out as hidden that a person may have meant: a class may be called ".net"."""
+    parts = [part.casefold() for part in name.split("/")]
+    left_out = is_litter(name) and is_image_name(name) and not parts[-1].startswith("._")
+    return left_out and not _PROGRAMS & set(parts) and not _LITTER & set(parts)
+
+
 def lay_out(
     names: Iterable[str],
     place: str,
     links: Sequence[Link] = (),
     empty: Iterable[str] = (),
     watch: Watch | None = None,
+    hidden: Sequence[str] = (),
 ) -> Layout:
     """Find classes, splits and images.
 
@@ -94,6 +127,7 @@ def lay_out(
         names: files below `place`, with "/" between folders; litter may be among them.
         links: folders that are links to others of these, whose files are not listed twice.
         empty: folders without a file.
+        hidden: hidden images (`is_hidden_image`), which are left out.
 
     Raises:
         EspalierError: no images, no class folders, or fewer than two classes.
@@ -101,14 +135,15 @@ def lay_out(
     """
     every = (watch or Watch()).each
     data_files = [name for name in every(names, _SORTING) if not is_litter(name)]
-    images = [
-        name for name in every(data_files, _SORTING) if PurePosixPath(name).suffix.casefold() in IMAGE_ENDINGS
-    ]
+    images = [name for name in every(data_files, _SORTING) if is_image_name(name)]
     if not images:
-        received = f"{len(data_files)} files of other kinds" if data_files else "no files"
-        raise EspalierError(f"Expected images in {place}, received {received}.", _ADVICE)
+        raise _no_images(place, data_files, hidden)
     files = unwrap([File(name, tuple(name.split("/"))) for name in every(sorted(images), _SORTING)])
-    notes = [*_other_files_notes(data_files), *_folders_without_images(data_files, images, empty)]
+    notes = [
+        *_other_files_notes(data_files),
+        *_hidden_notes(hidden),
+        *_folders_without_images(data_files, images, empty),
+    ]
     splits = find_splits(files, links)
     if splits is not None:
         inside = [NamedImage(image.name, image.folder, image.membership) for image in splits.images]
@@ -118,6 +153,23 @@ def lay_out(
         return arrange(inside, f"the training folder of {place}", _ADVICE, [*notes, *splits.notes])
     notes += [f"The folder {link} is a link to {target}: its images count once." for link, target in links]
     return _class_layout(files, len(images), place, notes)
+
+
+def _no_images(place: str, files: Sequence[str], hidden: Sequence[str]) -> EspalierError:
+    """The message for a place without images; what is there instead often says what to do."""
+    if hidden:
+        return EspalierError(
+            f"Expected images in {place}, received hidden ones only: {_hidden_places(hidden)}.",
+            "Give their folders names that do not begin with a dot.",
+        )
+    received = f"{len(files)} files of other kinds ({_kinds(files)})" if files else "no files"
+    endings = {PurePosixPath(name).suffix.casefold() for name in files}
+    advice = _ADVICE
+    if endings & _ARCHIVES:
+        advice = "Unpack the archive, and choose the folder that it gives."
+    elif endings & _UNREAD:
+        advice = f"Save them as JPEG or PNG; read are {', '.join(sorted(IMAGE_ENDINGS))}."
+    return EspalierError(f"Expected images in {place}, received {received}.", advice)
 
 
 def _class_layout(files: Sequence[File], total: int, place: str, notes: list[str]) -> Layout:
@@ -202,13 +254,30 @@ def _check_classes(classes: tuple[str, ...], place: str, advice: str) -> tuple[s
 
 
 def _other_files_notes(files: Sequence[str]) -> list[str]:
+    others = [name for name in files if not is_image_name(name)]
+    return [f"{_files(len(others))} not an image by name and left out ({_kinds(others)})."] if others else []
+
+
+def _kinds(files: Sequence[str]) -> str:
+    """The endings of files, with how many have each."""
     endings = Counter(PurePosixPath(name).suffix.casefold() or "no ending" for name in files)
-    others = sorted((ending, count) for ending, count in endings.items() if ending not in IMAGE_ENDINGS)
-    if not others:
-        return []
-    count = sum(number for _, number in others)
-    kinds = ", ".join(f"{ending}: {number}" for ending, number in others[:8])
-    return [f"{_files(count)} not an image by name and left out ({kinds})."]
+    return ", ".join(f"{ending}: {number}" for ending, number in sorted(endings.items())[:8])
+
+
+def _hidden_notes(hidden: Sequence[str]) -> list[str]:
+    return [f"{_images(len(hidden))} hidden and left out: {_hidden_places(hidden)}."] if hidden else []
+
+
+def _hidden_places(hidden: Sequence[str]) -> str:
+    """The hidden folders or files that images are in."""
+    places = dict.fromkeys(_hidden_place(name) for name in hidden)
+    return ", ".join(list(places)[:8]) + (", …" if len(places) > 8 else "")
+
+
+def _hidden_place(name: str) -> str:
+    parts = name.split("/")
+    first = next(depth for depth, part in enumerate(parts) if part.startswith("."))
+    return "/".join(parts[: first + 1])
 
 
 def _folders_without_images(files: Sequence[str], images: Sequence[str], empty: Iterable[str]) -> list[str]:

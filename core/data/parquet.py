@@ -19,10 +19,8 @@ from core.common.regular_files import in_words, open_regular
 from core.data.decode import Undecodable
 from core.data.layout import NamedImage, PlacedImage, arrange
 from core.data.reader import FilePictures
-from core.data.record_files import RecordFiles, name_in
+from core.data.record_files import RecordFiles, class_name, name_in, splits_by_name
 from core.data.source import Contents, Located, Problem, Watch
-from core.data.split_names import split_folders
-from core.data.splits import TRAIN
 from core.machine.optional_packages import extra, reason_absent
 
 FILES = RecordFiles(
@@ -125,7 +123,7 @@ def _holds_images(schema: Any, name: str) -> bool:
 
 
 def _contents(place: Path, files: list[Path], watch: Watch) -> Contents:
-    splits = split_folders([[_split_name(place, file) for file in files]])
+    splits, notes = splits_by_name(place, files)
     images: list[NamedImage] = []
     rows: dict[str, tuple[_File, int, int]] = {}
     problems: list[Problem] = []
@@ -134,14 +132,14 @@ def _contents(place: Path, files: list[Path], watch: Watch) -> Contents:
         name = name_in(place, path)
         try:
             file = _File(path)
-            _add(file, name, splits.get(_split_name(place, path), TRAIN), images, rows, problems)
+            _add(file, name, splits[path], images, rows, problems)
         except (OSError, ValueError) as error:
             problems.append((name, f"cannot be read: {in_words(error)}"))
             continue
         listed += [one for one in file.columns.names if one not in listed]
     if not images:
         raise FILES.nothing_usable(place, problems)
-    layout = arrange(images, str(place), FILES.advice)
+    layout = arrange(images, str(place), FILES.advice, notes)
     classes = tuple(
         sorted(layout.classes, key=lambda one: listed.index(one) if one in listed else len(listed))
     )
@@ -169,24 +167,17 @@ def _add(
     places = ((group, row) for group, count in enumerate(file.groups) for row in range(count))
     for number, (label, (group, row)) in enumerate(zip(file.labels(), places, strict=True)):
         image = f"{name}/{number:08d}"
-        class_name = _class_name(label, file.columns.names)
-        if class_name is None:
-            problems.append((image, "has no class"))
+        name_of_class = _class_name(label, file.columns.names)
+        if name_of_class is None:
+            problems.append((image, f"has no class that is a name or a number: {str(label)[:40]}"))
             continue
-        images.append(NamedImage(image, class_name, membership))
+        images.append(NamedImage(image, name_of_class, membership))
         rows[image] = (file, group, row)
 
 
 def _class_name(label: Any, names: tuple[str, ...]) -> str | None:
-    if isinstance(label, bool) or not isinstance(label, int | str) or label in ("", _UNNAMED):
+    if label == _UNNAMED and not isinstance(label, bool):
         return None
     if isinstance(label, int) and names:
         return names[label] if 0 <= label < len(names) else None
-    return " ".join(str(label).split())[:200] or None
-
-
-def _split_name(place: Path, file: Path) -> str:
-    """What says the split: the folder where the files lie in folders such as train, else the name before its number."""
-    if file != place and file.parent != place and split_folders([[file.parent.name]]):
-        return file.parent.name
-    return file.name.split(".")[0].split("-")[0]
+    return class_name(label) or None

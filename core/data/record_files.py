@@ -1,15 +1,21 @@
 """Files that hold many images each (tar shards, Parquet): where they lie, which split each is, and what goes wrong with all of them."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from core.common.errors import EspalierError
 from core.common.regular_files import in_words
 from core.data.layout import is_litter
 from core.data.source import Contents, Located, Problem, Watch, stamp
+from core.data.split_names import split_folders
+from core.data.splits import TRAIN
 
 _MOST_FILES = 100_000
+_LONGEST_CLASS = 200
+_NUMBERS = re.compile(r"([-_ ]*\d+([-_ ]of[-_ ]\d+)?([-_][0-9a-f]{6,})?)+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,44 @@ class RecordFiles:
             f"Expected images with their classes in {place}, received none that can be used.", self.advice,
             f"The first that cannot be used: {first}." if first else "",
         )  # fmt: skip
+
+
+def splits_by_name(place: Path, files: Sequence[Path]) -> tuple[dict[Path, int], tuple[str, ...]]:
+    """The split of every file, and a sentence on those whose names say none: they are training images.
+
+    What the folders in `place` are called counts before what the files are called.
+    """
+    folders = split_folders([{file.parent.name for file in files if place not in (file, file.parent)}])
+    names = split_folders([{_without_numbers(file) for file in files}])
+
+    def split_of_file(file: Path) -> int | None:
+        of_folder = folders.get(file.parent.name) if place not in (file, file.parent) else None
+        return of_folder if of_folder is not None else names.get(_without_numbers(file))
+
+    splits = {file: split_of_file(file) for file in files}
+    silent = [name_in(place, file) for file, split in splits.items() if split is None]
+    notes: tuple[str, ...] = ()
+    if 0 < len(silent) < len(files):
+        shown = ", ".join(silent[:4]) + (", …" if len(silent) > 4 else "")
+        notes = (f"The names of {shown} say no split: what is in them is training images.",)
+    return {file: TRAIN if split is None else split for file, split in splits.items()}, notes
+
+
+def _without_numbers(file: Path) -> str:
+    """A file's name without its ending and what numbers it: "train-00000-of-00004-9f86d081" is "train"."""
+    return _NUMBERS.sub("", file.name.split(".")[0])
+
+
+def class_name(label: Any) -> str:
+    """A class as files hold it, as text: a name, a whole number, or yes or no; "" for everything else."""
+    if isinstance(label, bool):
+        return str(label).lower()
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)
+    if not isinstance(label, int | str):
+        return ""
+    text = " ".join(str(label).split())[:_LONGEST_CLASS]
+    return text if text.isprintable() else ""
 
 
 def name_in(place: Path, file: Path) -> str:

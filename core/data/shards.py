@@ -3,8 +3,8 @@
 A sample is the files of one name up to the first dot, in one tar file: an image, and its class as `.cls` (a number or a name)
 or as `label` in `.json`. Training, validation and test are told by the tar files' names ("train-000012.tar"); without
 such names all are training images. Source: https://github.com/webdataset/webdataset, "The WebDataset Format".
-Departures: other files of a sample are ignored; compressed tar files are refused, for nothing in them can be found
-without unpacking all before it.
+Departures: other files of a sample are ignored, images under longer names ("17.mask.png") too; compressed tar files are
+refused, for nothing in them can be found without unpacking all before it.
 """
 
 import io
@@ -19,28 +19,33 @@ from core.common.regular_files import Bounded, in_words, open_regular
 from core.data.decode import Undecodable
 from core.data.layout import IMAGE_ENDINGS, NamedImage, arrange, is_litter
 from core.data.reader import LARGEST_FILE, FilePictures
-from core.data.record_files import RecordFiles, name_in
+from core.data.record_files import RecordFiles, class_name, name_in, splits_by_name
 from core.data.source import Contents, Located, Problem, Watch
-from core.data.split_names import split_folders
-from core.data.splits import TRAIN
 
 FILES = RecordFiles(
     ".tar", "tar files", "Choose a tar file, or the folder that holds them (compressed ones have to be unpacked to .tar).",
-    "Each image needs a file of the same name with its class: 000017.jpg and 000017.cls, or 000017.json with a label.",
+    "Each image needs a file of the same name with its class: 000017.jpg and 000017.cls, or 000017.json with a label. "
+    "A tar file with a folder for each class has to be unpacked first.",
 )  # fmt: skip
 _LARGEST_LABEL = 1_000_000
-_LONGEST_CLASS = 200
 
 
 @dataclass(slots=True)
 class _Sample:
-    """The files of one name: where its image lies in the tar file, and its class."""
+    """The files of one name: where its image lies in the tar file, and its class.
+
+    Attributes:
+        plain: the image is called like the sample alone ("17.jpg"; "17.mask.png" is not).
+        others: further images, none of which is the sample's.
+    """
 
     image: str = ""
     place: int = 0
     size: int = 0
     label: str = ""
     reason: str = ""
+    plain: bool = False
+    others: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -75,13 +80,13 @@ def holds_samples(path: Path) -> bool:
 
 
 def _contents(place: Path, shards: list[Path], watch: Watch) -> Contents:
-    splits = split_folders([[_split_name(place, shard) for shard in shards]])
+    splits, notes = splits_by_name(place, shards)
     found = _Found()
     for shard in shards:
-        _read_shard(shard, name_in(place, shard), splits.get(_split_name(place, shard), TRAIN), found, watch)
+        _read_shard(shard, name_in(place, shard), splits[shard], found, watch)
     if not found.images:
         raise FILES.nothing_usable(place, found.problems)
-    layout = arrange(found.images, str(place), FILES.advice)
+    layout = arrange(found.images, str(place), FILES.advice, notes)
 
     def opener(name: str) -> BinaryIO:
         shard, offset, size = found.places[name]
@@ -108,6 +113,9 @@ def _read_shard(shard: Path, name: str, membership: int, found: _Found, watch: W
         found.problems.append((name, f"cannot be read to its end: {in_words(error)}"))
     for key, sample in samples.items():
         image = f"{name}/{sample.image or key}"
+        found.problems += [
+            (f"{name}/{other}", "a second image of its sample; the first counts") for other in sample.others
+        ]
         if not sample.image:
             continue  # a text without an image is none of ours
         if sample.reason or not sample.label:
@@ -122,12 +130,9 @@ def _read_shard(shard: Path, name: str, membership: int, found: _Found, watch: W
 def _add(samples: dict[str, _Sample], archive: tarfile.TarFile, info: tarfile.TarInfo) -> None:
     key, ending = _ending(info.name)
     if ending in IMAGE_ENDINGS:
-        sample = samples.setdefault(key, _Sample())
-        if info.size > LARGEST_FILE:
-            sample.reason = (
-                f"has {info.size / 1e6:.0f} MB, more than the limit of {LARGEST_FILE / 1e6:.0f} MB"
-            )
-        sample.image, sample.place, sample.size = info.name, info.offset_data, info.size
+        _add_image(
+            samples.setdefault(key, _Sample()), info, plain=info.name == key + info.name[-len(ending) :]
+        )
     elif ending in (".cls", ".json"):
         sample = samples.setdefault(key, _Sample())
         content = archive.extractfile(info)
@@ -138,12 +143,24 @@ def _add(samples: dict[str, _Sample], archive: tarfile.TarFile, info: tarfile.Ta
                 sample.reason = f"its class cannot be read: {in_words(error)}"
 
 
+def _add_image(sample: _Sample, info: tarfile.TarInfo, plain: bool) -> None:
+    """Make it the sample's image, unless that has one: masks and the like lie beside images under longer names."""
+    if sample.image and plain <= sample.plain:
+        sample.others += [info.name] if plain == sample.plain else []
+        return
+    if info.size > LARGEST_FILE:
+        sample.reason = f"has {info.size / 1e6:.0f} MB, more than the limit of {LARGEST_FILE / 1e6:.0f} MB"
+    sample.image, sample.place, sample.size, sample.plain = info.name, info.offset_data, info.size, plain
+
+
 def _label(content: bytes, ending: str) -> str:
     if ending == ".cls":
-        return " ".join(content.decode("utf-8").split())[:_LONGEST_CLASS]
-    plain = json.loads(content)
-    label = plain.get("label") if isinstance(plain, dict) else None
-    return str(label)[:_LONGEST_CLASS] if isinstance(label, int | str) and not isinstance(label, bool) else ""
+        text = content.decode("utf-8")
+        if not (label := class_name(text)) and text.strip():
+            raise ValueError("it is no text")
+        return label
+    parsed = json.loads(content)
+    return class_name(parsed.get("label")) if isinstance(parsed, dict) else ""
 
 
 def _ending(name: str) -> tuple[str, str]:
@@ -151,8 +168,3 @@ def _ending(name: str) -> tuple[str, str]:
     folder, file = posixpath.split(name)
     stem, dot, rest = file.partition(".")
     return posixpath.join(folder, stem), f".{rest.rpartition('.')[2].casefold()}" if dot else ""
-
-
-def _split_name(place: Path, shard: Path) -> str:
-    """What says the split: the folder where the tar files lie in folders, else their name."""
-    return shard.parent.name if shard != place and shard.parent != place else shard.name.split(".")[0]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from core.data.split_names import split_of
+from core.data.split_names import split_of, splits_of
 from core.data.splits import SPLITS, TEST, TRAIN, VALIDATION
 
 _NAMES = frozenset(["split", "splits", "subset", "partition", "fold", "set", "usage", "phase", "stage"])
@@ -38,13 +38,13 @@ def find_split_column(
         others: columns that say something else.
     """
     if "split" in columns:
-        return SplitColumn("split", {}), ()
+        return SplitColumn("split", _meanings(_values(rows, columns.index("split")))), ()
     found: list[SplitColumn] = []
     notes: list[str] = []
     for index, name in enumerate(columns):
         if not name or name in others:
             continue
-        values = {row[index].casefold() for row in rows if index < len(row) and row[index]}
+        values = _values(rows, index)
         column = _read_column(name, values)
         if column is not None:
             found.append(column)
@@ -60,10 +60,22 @@ def find_split_column(
     return found[0], tuple(notes)
 
 
+def _values(rows: Sequence[Sequence[str]], index: int) -> set[str]:
+    return {row[index].casefold() for row in rows if index < len(row) and row[index]}
+
+
+def _meanings(values: set[str]) -> dict[str, int]:
+    """The splits of names; without those that say none only where names beside each other mean something else."""
+    together = splits_of(values)
+    if all(role == split_of(name) for name, role in together.items()):
+        return {}
+    return {name: role for name, role in together.items() if role is not None}
+
+
 def _read_column(name: str, values: set[str]) -> SplitColumn | None:
     roles = {split_of(value) for value in values}
     if None not in roles and TRAIN in roles and len(roles) > 1:
-        return SplitColumn(name, {})
+        return SplitColumn(name, _meanings(values))
     if name in _NAMES and values in ({"0", "1", "2"},):
         return SplitColumn(name, _CODES)
     asked = re.fullmatch(r"(?:is|in|for|use)?[ _-]?(.+)", name)
@@ -77,7 +89,8 @@ def _read_column(name: str, values: set[str]) -> SplitColumn | None:
 def _note(column: SplitColumn) -> str:
     if not column.values:
         return f"The splits are those of the column '{column.name}'."
-    meanings = ", ".join(
-        f"{value}: {SPLITS[role]}" for value, role in list(column.values.items()) if value in "012"
-    )
+    shown = {
+        value: role for value, role in column.values.items() if value not in _YES | _NO or value in _CODES
+    }
+    meanings = ", ".join(f"{value}: {SPLITS[role]}" for value, role in shown.items())
     return f"The splits are those of the column '{column.name}' ({meanings})."

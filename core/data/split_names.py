@@ -16,7 +16,16 @@ _WORDS: dict[str, int] = {
     "train": TRAIN, "training": TRAIN, "trn": TRAIN, "trainval": TRAIN,
     "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION, "dev": VALIDATION, "eval": VALIDATION,
     "evaluation": VALIDATION, "test": TEST, "testing": TEST, "tst": TEST, "holdout": TEST,
+    # German, French, Spanish, Portuguese, Italian, Chinese
+    "trainingsdaten": TRAIN, "entraînement": TRAIN, "entrainement": TRAIN, "apprentissage": TRAIN,
+    "entrenamiento": TRAIN, "treino": TRAIN, "treinamento": TRAIN, "addestramento": TRAIN, "训练": TRAIN, "训练集": TRAIN,
+    "validierung": VALIDATION, "validierungsdaten": VALIDATION, "validación": VALIDATION, "validacion": VALIDATION,
+    "validação": VALIDATION, "validacao": VALIDATION, "validazione": VALIDATION, "验证": VALIDATION, "验证集": VALIDATION,
+    "testdaten": TEST, "prueba": TEST, "pruebas": TEST, "teste": TEST, "测试": TEST, "测试集": TEST,
 }  # fmt: skip
+_EVALUATION = frozenset(["eval", "evaluation"])
+"""Validation where it stands alone; the test split beside another folder of validation images."""
+_UNION = "trainval"
 _FILLERS = frozenset(
     [
         "data",
@@ -69,22 +78,52 @@ def split_folders(siblings: Iterable[Iterable[str]]) -> dict[str, int]:
         for rest, roles in sharing.items():
             # "train station" says nothing; "seg train" beside "seg test" does.
             if not rest or (TRAIN in roles.values() and len(set(roles.values())) > 1):
-                found.update(roles)
+                found.update(_beside_each_other(roles))
     return found
+
+
+def splits_of(names: Iterable[str]) -> dict[str, int | None]:
+    """What `split_of` says of each name, seen from the names beside it."""
+    roles = {name: split_of(name) for name in names}
+    known = {name: role for name, role in roles.items() if role is not None}
+    beside = _beside_each_other(known)
+    return {name: beside.get(name) for name in roles}
+
+
+def _beside_each_other(roles: dict[str, int]) -> dict[str, int]:
+    """The splits where some names mean something else because of others.
+
+    "Evaluation" beside "validation" is the test split where nothing else is; "trainval" beside "train" holds the same
+    images as that and "val", and says no split.
+    """
+    evaluating = {name for name in roles if _EVALUATION & set(_spelled(name))}
+    validating = {name for name, role in roles.items() if role == VALIDATION} - evaluating
+    if evaluating and validating and TEST not in roles.values():
+        roles = {name: TEST if name in evaluating else role for name, role in roles.items()}
+    unions = {name for name in roles if _is_union(name)}
+    if {name for name, role in roles.items() if role == TRAIN} - unions:
+        roles = {name: role for name, role in roles.items() if name not in unions}
+    return roles
+
+
+def _is_union(name: str) -> bool:
+    """Whether a name says training and validation at once: "trainval", "train_val"."""
+    words = _spelled(name)
+    return _UNION in words or {_WORDS.get(word) for word in words} >= {TRAIN, VALIDATION}
+
+
+def _spelled(name: str) -> list[str]:
+    """The words of a name, those of splits without what is glued to them."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", unicodedata.normalize("NFC", name))
+    words = re.findall(r"[^\W\d_]+", spaced.casefold())
+    return [glued[1] if (glued := _GLUED.fullmatch(word)) else word for word in words]
 
 
 def _read(name: str) -> tuple[int | None, tuple[str, ...]]:
     """The split that a name says, and its words that say something else."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", unicodedata.normalize("NFC", name))
-    words = re.findall(r"[^\W\d_]+", spaced.casefold())
-    roles: set[int] = set()
-    rest = []
-    for word in words:
-        glued = _GLUED.fullmatch(word)
-        if glued is not None:
-            roles.add(_WORDS[glued[1]])
-        elif word not in _FILLERS:
-            rest.append(word)
+    words = _spelled(name)
+    roles = {_WORDS[word] for word in words if word in _WORDS}
+    rest = tuple(word for word in words if word not in _WORDS and word not in _FILLERS)
     if roles == {TRAIN, VALIDATION}:  # "train_val": both, from which validation is drawn
-        return TRAIN, tuple(rest)
-    return (roles.pop() if len(roles) == 1 else None), tuple(rest)
+        return TRAIN, rest
+    return (roles.pop() if len(roles) == 1 else None), rest

@@ -46,7 +46,7 @@ Progress = Callable[[float, str], None]
 
 _log = logging.getLogger(__name__)
 
-_READING = 3
+_READING = 4
 """Raised when the same files give other classes, splits or notes."""
 _ATTEMPTS = 3
 _ENCODED = "encoded"

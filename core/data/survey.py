@@ -123,7 +123,7 @@ def file_listing(
     listings: list[tuple[Tree, Layout]] = []
 
     def contents(tree: Tree) -> Contents:
-        layout = lay_out(tree.names, tree.place, tree.links, tree.empty, watch)
+        layout = lay_out(tree.names, tree.place, tree.links, tree.empty, watch, tree.hidden)
         listings.append((tree, layout))
         return Contents(layout.classes, FilePictures(layout.images, tree.open))
 

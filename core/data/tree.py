@@ -1,6 +1,7 @@
 """The files of a data set: a folder's, or a zip file's, which is read without unpacking it."""
 
 import io
+import logging
 import os
 import posixpath
 import re
@@ -13,16 +14,19 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from core.common.errors import EspalierError
+from core.common.logs import passed_over
 from core.common.regular_files import Bounded, in_words, open_regular
 from core.data.decode import Undecodable
-from core.data.layout import is_litter
+from core.data.layout import is_hidden_image, is_litter
 from core.data.reader import LARGEST_FILE, Opener
 from core.data.source import Contents, Link, Located, Problem, Stamp, Watch, stamp, stamp_of
+
+_log = logging.getLogger(__name__)
 
 _LARGEST_TEXT = 500_000_000
 _LARGEST_UNPACKED, _MOST_UNPACKED = 4_000_000_000, 100
 """Bytes that all files of a zip file may unpack to; more only up to so many times its own size."""
-_ENCRYPTED = 0x1
+_ENCRYPTED, _IN_UTF_8 = 0x1, 0x800  # flags of a member
 _LONGEST_LINK = 4096
 _LISTING = "Listing the files"
 
@@ -37,6 +41,7 @@ class Tree:
         problems: files that cannot be used: path and reason.
         links: folders that are links to others in it, whose files are listed once.
         empty: folders without a file.
+        hidden: hidden images; those deep in hidden folders may be missing.
     """
 
     place: str
@@ -45,6 +50,7 @@ class Tree:
     problems: tuple[Problem, ...] = ()
     links: tuple[Link, ...] = ()
     empty: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 def locate_tree(path: Path, contents: Callable[[Tree], Contents], watch: Watch) -> Located:
@@ -89,7 +95,7 @@ def _locate_folder(folder: Path, contents: Callable[[Tree], Contents], watch: Wa
     names = tuple(stamped[0] for stamped in found.stamps)
     tree = Tree(
         str(folder), names, lambda name: open_regular(folder / name), tuple(found.problems), tuple(found.links),
-        tuple(found.empty),
+        tuple(found.empty), tuple(sorted(found.hidden)),
     )  # fmt: skip
     return Located(folder.name, str(folder), tuple(found.stamps), lambda: contents(tree), resizes=True)
 
@@ -100,7 +106,7 @@ class _Listing:
     Links are followed, but no folder is listed twice: a folder itself comes before links to it.
 
     Attributes:
-        stamps: of the files. problems, links, empty: as of `Tree`.
+        stamps: of the files. problems, links, empty, hidden: as of `Tree`.
     """
 
     def __init__(self, folder: Path, watch: Watch):
@@ -110,6 +116,7 @@ class _Listing:
         self.problems: list[Problem] = []
         self.links: list[Link] = []
         self.empty: list[str] = []
+        self.hidden: list[str] = []
         self._names: dict[str, str] = {}  # of folders, by where they really lie
         self._folders, self._linked = deque([(str(folder), "")]), deque[tuple[str, str]]()
         while self._folders or self._linked:
@@ -130,12 +137,26 @@ class _Listing:
             return
         self._names[real] = name
         with os.scandir(place) as entries:
-            kept = [entry for entry in self._watch.each(entries, _LISTING) if not is_litter(entry.name)]
-        if not kept:
-            self.empty.append(name)
-        for entry in kept:
+            every = list(self._watch.each(entries, _LISTING))
+        for entry in every:
+            inside = f"{name}/{entry.name}" if name else entry.name
+            if is_litter(entry.name):
+                self._look_into(entry, inside)
+                continue
             self._watch.at(len(self.stamps), _LISTING)
-            self._add(entry, f"{name}/{entry.name}" if name else entry.name, real)
+            self._add(entry, inside, real)
+        if all(is_litter(entry.name) for entry in every):
+            self.empty.append(name)
+
+    def _look_into(self, entry: os.DirEntry[str], name: str) -> None:
+        """Note what images a hidden file is or a hidden folder holds."""
+        with passed_over(_log, f"What is hidden in {name} is not known", OSError):
+            if not entry.is_dir():
+                self.hidden += [name] if is_hidden_image(name) else []
+                return
+            with os.scandir(entry.path) as inside:
+                names = [f"{name}/{one.name}" for one in self._watch.each(inside, _LISTING)]
+            self.hidden += [one for one in names if is_hidden_image(one)]
 
     def _add(self, entry: os.DirEntry[str], name: str, folder: str) -> None:
         try:
@@ -177,6 +198,7 @@ def _open_zip(path: Path, watch: Watch) -> Tree:
         tuple(found.problems),
         tuple(found.links),
         tuple(found.empty),
+        tuple(sorted(name for name in found.files if is_hidden_image(name))),
     )
 
 
@@ -205,7 +227,7 @@ class _Entries:
         folders: set[str] = set()
         linked: list[tuple[str, str]] = []
         for info in watch.each(archive.infolist(), _LISTING):
-            name = info.filename.replace("\\", "/")
+            name = _name_of(info).replace("\\", "/")
             if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/"):
                 self.problems.append((info.filename, "ignored: its name leads out of the zip file"))
             elif info.is_dir() or name.endswith("/"):
@@ -213,7 +235,7 @@ class _Entries:
             elif _is_link(info):
                 linked.append((posixpath.normpath(name), archive.read(info).decode("utf-8", "replace")))
             else:
-                self.files[posixpath.normpath(name)] = info
+                self._add(posixpath.normpath(name), info)
         holding = {str(folder) for name in self.files for folder in PurePosixPath(name).parents}
         self.empty = sorted(folder for folder in folders - holding if not is_litter(folder))
         for name, text in linked:
@@ -222,6 +244,21 @@ class _Entries:
                 self.links.append((name, target))
             else:
                 self.problems.append((name, "is a link; links to files in a zip file are not followed"))
+
+    def _add(self, name: str, info: zipfile.ZipInfo) -> None:
+        if name in self.files and not is_litter(name):
+            self.problems.append((name, "is there twice; the last counts, as where the file is unpacked"))
+        self.files[name] = info
+
+
+def _name_of(info: zipfile.ZipInfo) -> str:
+    """A member's name; many programs write UTF-8 without saying so, which zipfile takes to be code page 437."""
+    if info.flag_bits & _IN_UTF_8:
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode("utf-8")
+    except ValueError:
+        return info.filename
 
 
 def _is_link(info: zipfile.ZipInfo) -> bool:

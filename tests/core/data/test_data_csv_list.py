@@ -273,3 +273,18 @@ def test_numbers_as_classes_stand_in_the_order_of_their_values(images, cache):
     assert opened(written(images, rows()), cache).classes == ("cat", "dog")
     halves = written(images, rows([(path, label.replace("10", "10.5")) for path, label in pairs]))
     assert opened(halves, cache).classes == ("9", "10.5")
+
+
+@pytest.mark.parametrize("column", ["path", "label", "split"])
+def test_a_column_that_counts_and_is_there_twice_is_refused(column, images, cache):
+    text = f"path,label,{column},split\n" + "".join(f"{path},{label},x,train\n" for path, label in SIX)
+    expected = f"Expected one column {column} in the header of list.csv, received 2."
+    assert refusal(written(images, text), cache).message == expected
+
+
+def test_values_of_a_split_column_are_read_together(images, cache):
+    splits = ["train", "validation", "evaluation"] * 2
+    table = zip(SIX, splits, strict=True)
+    text = "path,label,split\n" + "".join(f"{path},{label},{split}\n" for (path, label), split in table)
+    data = opened(written(images, text), cache)
+    assert [len(data.split(name)) for name in ("train", "validation", "test")] == [2, 2, 2]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import core
-from core.data.decode import Misfit, Shape, Undecodable, decode, read_shape
+from core.data.decode import Misfit, Shape, Undecodable, cut_out, decode, examine, read_shape
 from core.data.source import Plan
 
 
@@ -164,8 +164,17 @@ def test_every_orientation_in_every_format(kind, orientation):
     options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100}}.get(kind, {})
     file = saved(Image.fromarray(values).convert("RGB"), kind, exif=exif, **options)
     upright = ORIENTATIONS[orientation](values)
-    decoded = pixels(file, Plan(*upright.shape, 3))
-    assert np.abs(decoded[..., 1].astype(int) - upright).max() <= (3 if kind == "JPEG" else 0)
+    most = 3 if kind == "JPEG" else 0
+    assert np.abs(pixels(file, Plan(*upright.shape, 3))[..., 1].astype(int) - upright).max() <= most
+    file.seek(0)
+    assert examine(file)[0] == Shape(
+        *upright.shape, False
+    )  # of images that are kept as their files hold them
+    top, left = np.array(upright.shape) - 16
+    for box in ((0, 0, 16, 16), (top, left, 16, 16)):
+        file.seek(0)
+        part = cut_out(file, box, 16, 3)[..., 1].astype(int)
+        assert np.abs(part - upright[box[0] : box[0] + 16, box[1] : box[1] + 16]).max() <= most
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")

@@ -159,6 +159,36 @@ def test_zip_names_with_backslashes_are_folders(make_folder, open_folder, tmp_pa
     assert open_folder(tmp_path / "windows.zip").classes == ("a", "b")
 
 
+def test_zip_names_in_utf_8_are_read_although_the_file_does_not_say_so(
+    make_folder, open_folder, tmp_path, monkeypatch
+):
+    root = make_folder({"cafe": 4, "thé": 4, "日本": 4})
+    monkeypatch.setattr(zipfile.ZipInfo, "_encodeFilenameFlags", lambda info: (info.filename.encode(), 0))
+    archive = zipped(root, tmp_path / "unsaid.zip")
+    monkeypatch.undo()
+    assert open_folder(archive).classes == ("cafe", "thé", "日本")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_file_that_is_twice_in_a_zip_file_is_said(make_folder, open_folder, tmp_path):
+    root = make_folder({"a": 4, "b": 4})
+    archive = zipped(root, tmp_path / "twice.zip")
+    name = next(file for file in sorted(root.rglob("*.png"))).relative_to(root).as_posix()
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.write(root / name, f"./{name}")
+    data = open_folder(archive)
+    assert data.problems == ((name, "is there twice; the last counts, as where the file is unpacked"),)
+    assert len(data.images) == 8
+
+
+def test_hidden_images_are_said_of_folders_and_zip_files(make_folder, open_folder, tmp_path):
+    root = make_folder({"a": 4, "b": 4, ".net": 3})
+    (root / "a" / ".DS_Store").write_bytes(b"x")
+    expected = "3 images are hidden and left out: .net."
+    assert expected in open_folder(root).notes
+    assert expected in open_folder(zipped(root, tmp_path / "hidden.zip")).notes
+
+
 def test_an_encrypted_or_oversized_zip_entry_is_named(make_folder, open_folder, tmp_path, monkeypatch):
     root = make_folder({"a": 4, "b": 4})
     (root / "a" / "000.png").write_bytes(b"x" * 10_000)

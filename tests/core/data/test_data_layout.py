@@ -3,7 +3,7 @@
 import pytest
 
 from core.common.errors import EspalierError
-from core.data.layout import Layout, PlacedImage, lay_out
+from core.data.layout import Layout, PlacedImage, is_hidden_image, lay_out
 
 
 def message(names: list[str]) -> str:
@@ -193,9 +193,29 @@ def test_a_split_that_is_a_link_to_another_is_said():
 
 
 def test_litter_is_ignored_without_a_word():
-    names = [".git/a/x.png", "__MACOSX/a/._1.png", "a/.hidden.png", "a/Thumbs.db", "a/1.png", "b/1.png"]
-    assert lay_out(names, "here").notes == ()
-    assert len(lay_out(names, "here").images) == 2
+    names = [".git/a/x.png", "__MACOSX/a/._1.png", "a/._2.png", ".ipynb_checkpoints/3.png", "a/Thumbs.db"]
+    assert not any(is_hidden_image(name) for name in names)
+    assert lay_out([*names, "a/1.png", "b/1.png"], "here").notes == ()
+    assert len(lay_out([*names, "a/1.png", "b/1.png"], "here").images) == 2
+
+
+def test_hidden_images_that_a_person_may_have_meant_are_counted():
+    hidden = [".net/1.png", ".net/2.PNG", "a/.3.jpg", "a/.notes.txt"]
+    assert [is_hidden_image(name) for name in hidden] == [True, True, True, False]
+    layout = lay_out(["a/1.png", "b/1.png"], "here", hidden=hidden[:3])
+    assert layout.notes == ("3 images are hidden and left out: .net, a/.3.jpg.",)
+    with pytest.raises(EspalierError, match=r"received hidden ones only: \.net\. Give their folders names"):
+        lay_out([], "here", hidden=hidden[:2])
+
+
+def test_what_is_there_instead_of_images_says_what_to_do():
+    assert message(["a/1.heic", "b/2.HEIC"]).startswith(
+        "Expected images in here, received 2 files of other kinds (.heic: 2). Save them as JPEG or PNG; read are .apng,"
+    )
+    assert message(["a.zip"]) == (
+        "Expected images in here, received 1 files of other kinds (.zip: 1). Unpack the archive, and choose the folder "
+        "that it gives."
+    )
 
 
 def test_what_is_left_out_is_counted_in_a_note():
@@ -225,7 +245,9 @@ ADVICE = (
 
 def test_nothing_usable_is_said_exactly():
     assert message([]) == "Expected images in here, received no files." + ADVICE
-    assert message(["a/x.txt"]) == "Expected images in here, received 1 files of other kinds." + ADVICE
+    assert (
+        message(["a/x.txt"]) == "Expected images in here, received 1 files of other kinds (.txt: 1)." + ADVICE
+    )
     assert message(["1.png", "2.png"]) == (
         "Expected a folder per class in here, received 2 images outside any folder." + ADVICE
     )

@@ -54,6 +54,13 @@ def test_files_of_named_splits_with_classes_in_the_order_of_the_schema(tmp_path)
     assert len(data.problems) == 4 and any("00000004" in path for path, _ in data.problems)
 
 
+def test_splits_behind_the_name_of_the_set(tmp_path):
+    write(tmp_path / "set" / "cifar10-train.parquet", [0, 1, 2] * 6)
+    write(tmp_path / "set" / "cifar10-test-00000-of-00001-9f86d081.parquet", [0, 1, 2] * 2, 18)
+    data = open_data(DataSettings(source="parquet", path=str(tmp_path / "set")), tmp_path / "cache")
+    assert sorted(int(data.images[row][0, 0, 0]) for row in data.split("test")) == list(range(18, 24))
+
+
 def test_what_is_no_such_file_is_said(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(EspalierError, match="none that can be used"):

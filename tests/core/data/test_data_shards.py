@@ -78,6 +78,41 @@ def test_folders_say_the_splits_and_numbers_are_in_their_order(tmp_path):
     assert len(data.split("validation")) == 12
 
 
+def test_names_say_the_splits_in_folders_that_say_none(tmp_path):
+    shard(tmp_path / "set" / "shards" / "train-0.tar", samples(0, 24))
+    shard(tmp_path / "set" / "shards" / "test-0.tar", samples(24, 12))
+    shard(tmp_path / "set" / "shards" / "more-0.tar", samples(36, 6))
+    data = opened(tmp_path / "set", tmp_path)
+    assert [len(data.split(name)) for name in ("train", "test")] == [27, 12]
+    assert "The names of shards/more-0.tar say no split: what is in them is training images." in data.notes
+
+
+def test_masks_beside_images_are_not_the_images(tmp_path):
+    files: dict[str, bytes] = {}
+    for number in range(30):
+        files[f"{number}.jpg"] = picture(10, "JPEG")
+        files[f"{number}.mask.png"] = picture(250)  # behind it, as names are sorted
+        files[f"{number}.cls"] = str(number % 2).encode()
+    files["7.png"] = picture(200)
+    shard(tmp_path / "s.tar", files)
+    data = opened(tmp_path / "s.tar", tmp_path)
+    assert int(np.asarray(data.images[:]).max()) < 20
+    assert data.problems == (("s.tar/7.png", "a second image of its sample; the first counts"),)
+
+
+def test_classes_are_names_whole_numbers_or_yes_and_no(tmp_path):
+    labels = [2.0, True, "a b", 2.5, None, ["x"], "\x01"]
+    files: dict[str, bytes] = {}
+    for number in range(35):
+        files[f"{number:02d}.png"] = picture(number)
+        files[f"{number:02d}.json"] = json.dumps({"label": labels[number % 7]}).encode()
+    files["90.png"], files["90.cls"] = picture(90), b"\0\0\0\1"
+    shard(tmp_path / "s.tar", files)
+    data = opened(tmp_path / "s.tar", tmp_path)
+    assert data.classes == ("2", "a b", "true") and len(data.problems) == 21
+    assert dict(data.problems)["s.tar/90.png"] == "its class cannot be read: it is no text"
+
+
 def test_what_cannot_be_used_is_named_and_left_out(tmp_path):
     files = samples(0, 30)
     del files["00003.cls"]
