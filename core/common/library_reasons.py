@@ -10,6 +10,8 @@ _WITHOUT = (
         re.compile(r"Non-zero status code returned while running (\w+) node\. Name:'[^']*' Status Message: "),
         r"in \1, ",
     ),
+    (re.compile(r"In Node, \(\"[^\"]*\", (\w+).* -> .*?\) , (?:Error )?"), r"in \1, "),
+    (re.compile(r"\b(?:[\w*&<>]+ )?(?:\w+::)+\w+\([^)]*\)(?: const)?\s?"), ""),  # functions of C++
     (re.compile(r"Load model from .*? failed: ?"), ""),
     (
         re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.+-]+){2,}(?::\d+)?"),

@@ -22,7 +22,14 @@ from core.deploy.trial_answers import try_out
 from core.machine.jobs import ProgressCallback, quick
 from core.onnx_graph.class_names import class_names
 from core.onnx_graph.classifier import Answers, Images, answers_of, images_of
-from core.onnx_graph.reading import files_beside, load_beside, names_read, read_onnx, tensors_of
+from core.onnx_graph.reading import (
+    files_beside,
+    graphs_of,
+    load_beside,
+    names_read,
+    read_onnx,
+    tensors_of,
+)
 from core.onnx_graph.standard_form import standard_form, with_any_batch, with_batch, without_declared_shapes
 from core.onnx_graph.wrong_files import unprepared
 
@@ -189,6 +196,7 @@ def usual_form(path: Path, classes: int | None, output: str = "", name: str = ""
     beside = files_beside(model)
     load_beside(model, path)
     _check_weights(model, name)
+    _check_mode(model, name)
     images = images_of(model, name)
     answers = answers_of(model, name, classes, output)
     model, notes = standard_form(model, images, answers)
@@ -222,6 +230,43 @@ def _check_weights(model: "onnx.ModelProto", file: str) -> None:
         )
 
 
+def _check_mode(model: "onnx.ModelProto", file: str) -> None:
+    """See that the file was not exported in training mode.
+
+    Raises:
+        EspalierError: when its dropout draws random numbers, or its batch normalisation computes with the images of the call.
+    """
+    switched_on = _true_constants(model)
+    training = [
+        f"{node.op_type} {node.name or node.output[0]}"
+        for graph in graphs_of(model.graph) for node in graph.node
+        if (node.op_type == "BatchNormalization" and any(one.name == "training_mode" and one.i for one in node.attribute))
+        or (node.op_type == "Dropout" and switched_on & set(node.input[2:3]))
+    ]  # fmt: skip
+    if training:
+        more = f" and {len(training) - 3} more" if len(training) > 3 else ""
+        raise EspalierError(
+            f"{file} was exported in training mode: {', '.join(training[:3])}{more} draw random numbers, or compute with the "
+            "other images of the call.",
+            "Export it in evaluation mode (model.eval()).",
+        )
+
+
+def _true_constants(model: "onnx.ModelProto") -> set[str]:
+    """Names of the constants that are true."""
+    from onnx import numpy_helper
+
+    named = [(tensor.name, tensor) for tensor in model.graph.initializer]
+    for graph in graphs_of(model.graph):
+        for node in graph.node:
+            if node.op_type == "Constant":
+                named += [(node.output[0], one.t) for one in node.attribute if one.HasField("t")]
+    return {
+        name for name, tensor in named
+        if tensor.data_type == tensor.BOOL and tensor.data_location == 0 and numpy_helper.to_array(tensor).all()
+    }  # fmt: skip
+
+
 def _preparing(
     file: str, form: Form, metadata: Mapping[str, str], given: Mapping[str, Any] | None
 ) -> Preprocess:
@@ -231,7 +276,7 @@ def _preparing(
         EspalierError: when nothing says it, or it gives images of another size than the file takes.
     """
     images = form.images
-    if given is None and _holds_json(metadata, "preprocess"):
+    if given is None and _holds_own_preprocessing(metadata):
         given = Preprocess.from_json(metadata["preprocess"]).as_dict()
     if given is None and images.kind == "uint8" and images.size is not None:
         given = Preprocess(images.size).as_dict()
@@ -338,6 +383,14 @@ def _holds_json(metadata: Mapping[str, str], name: str) -> bool:
         return isinstance(json.loads(metadata.get(name, "")), list | dict)
     except (ValueError, RecursionError):
         return False
+
+
+def _holds_own_preprocessing(metadata: Mapping[str, str]) -> bool:
+    """Whether metadata say in this program's words how images are prepared; other programs use the name too."""
+    if not _holds_json(metadata, "preprocess"):
+        return False
+    content = json.loads(metadata["preprocess"])
+    return isinstance(content, dict) and content.keys() == Preprocess(1).as_dict().keys()
 
 
 def _holds(metadata: Mapping[str, str], name: str, content: Any) -> bool:

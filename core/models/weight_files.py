@@ -96,7 +96,10 @@ def _class_names(content: Any) -> tuple[str, ...]:
     """The class names that training programs put beside the weights, or into what they note of a training."""
     if not isinstance(content, Mapping):
         return ()
-    inner = (value for key, value in content.items() if key in _ABOUT and isinstance(value, Mapping))
+    plain = {
+        key: vars(value) if isinstance(value, argparse.Namespace) else value for key, value in content.items()
+    }
+    inner = (value for key, value in plain.items() if key in _ABOUT and isinstance(value, Mapping))
     for place in (content, *inner):
         names = names_in({key: place[key] for key in KEYS if key in place})
         if names:
@@ -279,7 +282,7 @@ def _chosen(found: dict[str, dict[str, Tensor]], name: str, averaged: bool) -> W
                 f"Expected averaged weights (EMA) in {name}, which holds {_listed(found)}.",
                 "Switch off 'Averaged weights', or pick another file.",
             )
-        return WeightsFile(_named(found[ema]), [f"The averaged weights ({ema}) of {name} were taken."])
+        return WeightsFile(_named(found[ema], name), [f"The averaged weights ({ema}) of {name} were taken."])
     if plain is None:
         if len(others) > 1:
             raise EspalierError(
@@ -295,15 +298,27 @@ def _chosen(found: dict[str, dict[str, Tensor]], name: str, averaged: bool) -> W
             f"{name} also holds averaged weights ({ema}), often the better ones; the plain ones ({plain or 'the file itself'}) "
             "were taken. 'Averaged weights' takes those."
         )
-    return WeightsFile(_named(found[plain]), notes)
+    return WeightsFile(_named(found[plain], name), notes)
 
 
 def _listed(found: Mapping[str, Any]) -> str:
     return ", ".join(key or "a state dict" for key in found)
 
 
-def _named(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without what wrappers put into names: compiled modules, the count of an average."""
+def _named(tensors: dict[str, Tensor], file: str) -> dict[str, Tensor]:
+    """Without what wrappers put into names (compiled modules, the count of an average), and sparse tensors written out.
+
+    Raises:
+        EspalierError: when some have no values.
+    """
+    empty = [name for name, tensor in tensors.items() if tensor.is_meta]
+    if empty:
+        raise EspalierError(
+            f"{file} holds names and shapes only: {len(empty)} of its {len(tensors)} tensors have no values ({empty[0]}, …).",
+            "Save the state_dict() of the network once its weights are loaded, and not from the 'meta' device.",
+        )
     return {
-        name.replace("_orig_mod.", ""): tensor for name, tensor in tensors.items() if name != "n_averaged"
+        name.replace("_orig_mod.", ""): tensor if tensor.layout == torch.strided else tensor.to_dense()
+        for name, tensor in tensors.items()
+        if name != "n_averaged"
     }

@@ -1,6 +1,7 @@
 """Weights from files into a network, strictly, with every misfit named. Runs no code from a file."""
 
 import importlib.util
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -14,9 +15,11 @@ from core.machine.site_policy import site_policy
 from core.models.backbone import Backbone
 from core.models.catalogue import own_name
 from core.models.efficientnet_names import is_port, timm_names
+from core.models.weight_parts import join_parts
 
 _MISFITS_SHOWN = 6
 _DEEPEST, _MANY = 4, 3  # a prefix has at most so many parts, and every third name begins with it
+_AVERAGE = {"ema", "averaged", "swa", "shadow"}
 _HUB_FILE = "model.safetensors"
 
 
@@ -40,6 +43,9 @@ def own_state(
         expected: names of the network's own tensors.
 
     Returns: the tensors, and a sentence where a prefix or tensors beside it were left out.
+
+    Raises:
+        EspalierError: when several networks in the file fit, and nothing tells which is meant.
     """
 
     def fitting(prefix: str) -> int:
@@ -48,7 +54,7 @@ def own_state(
         }
         return sum(name in expected for name in own_names(inside, backbone))
 
-    best = max(_prefixes(state), key=fitting)
+    best = _alone({prefix: fitting(prefix) for prefix in _prefixes(state)}, state)
     inside = {name.removeprefix(best): tensor for name, tensor in state.items() if name.startswith(best)}
     notes = []
     if best not in ("", "module."):
@@ -58,6 +64,29 @@ def own_state(
             f"{len(outside)} tensors of the file that are no part of the network were left out: {_some(outside)}."
         )
     return own_names(inside, backbone), notes
+
+
+def _alone(fitting: Mapping[str, int], state: Collection[str]) -> str:
+    """The prefix under which most names fit; of several networks that fit alike the one that is no average.
+
+    Args:
+        fitting: how many names fit, by prefix.
+
+    Raises:
+        EspalierError: when several are left.
+    """
+    most = max(fitting.values())
+    best = [prefix for prefix, count in fitting.items() if count == most]
+    if most == 0 or any(other.startswith(best[0]) for other in best[1:]):
+        return best[0]
+    plain = [prefix for prefix in best if not _AVERAGE & set(re.split(r"[._]", prefix.casefold()))] or best
+    if len(plain) > 1:
+        raise EspalierError(
+            f"The weights file holds {len(plain)} networks that fit, under names that begin with "
+            f"{' and '.join(repr(prefix) for prefix in plain[:3])}.",
+            "Save the state_dict() of the one to start from by itself, and pick that file.",
+        )
+    return plain[0]
 
 
 def _prefixes(state: Collection[str]) -> list[str]:
@@ -93,6 +122,7 @@ def load_weights(
     """
     expected = model.state_dict()
     own, notes = own_state(state, backbone, expected)
+    notes += join_parts(own, expected)
     notes += fit_positions(model, own)
     if fresh_head:
         own = {name: tensor for name, tensor in own.items() if not name.startswith(backbone.classifier)}
@@ -162,12 +192,22 @@ def _check_fit(
 
 
 def _check_numbers(own: Mapping[str, Tensor], origin: str) -> None:
-    """See that every value is a finite number.
+    """See that every value is a finite number, and no variance below zero.
 
     Raises:
         EspalierError: naming the tensors where one is not.
     """
     broken = []
+    negative = [
+        name
+        for name, tensor in own.items()
+        if name.endswith("running_var") and bool((tensor.float() < 0).any())
+    ]
+    if negative:
+        raise EspalierError(
+            f"{origin} hold variances below zero: {', '.join(negative[:3])}.",
+            "The file was damaged, or changed by hand: copy or download it again.",
+        )
     for name, tensor in own.items():
         if tensor.is_floating_point():
             count = int((~torch.isfinite(tensor.float())).sum())

@@ -4,7 +4,7 @@ import ast
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +25,47 @@ KEYS = (
     "class_names",
     "labels",
     "id2label",
+    "label2id",
     "class_labels",
+    "label_names",
     "categories",
     "class_to_idx",
     "idx_to_class",
+    "class_dict",
+    "class_mapping",
+    "label_map",
+    "index_to_name",
 )
+_WHOLE = ("config", "model_config", "metadata", "hyper_parameters")
+"""Keys of mappings that hold more than class names."""
+_NAME_KEYS, _NUMBER_KEYS = ("name", "label", "title", "class"), ("id", "index", "idx", "class_id")
 _LONGEST = 2_000_000  # characters; ImageNet's 21 841 names take 500 000
 
 
 def class_names(metadata: Mapping[str, str]) -> tuple[str, ...]:
     """The names in the order of the logits; empty where there are none that can be read.
 
-    A list or a mapping from number to name, as JSON or as Python writes it; or names between commas or lines.
+    A list or a mapping from number to name, as JSON or as Python writes it; or names between commas or lines. Keys count
+    however they are spelled ("classNames").
     """
-    for key in KEYS:
-        text = metadata.get(key, "").strip()
-        if text and len(text) <= _LONGEST and (names := _read(text)):
+    for key in (*KEYS, *_WHOLE):
+        text = str(_at(metadata, key) or "").strip()
+        if not text or len(text) > _LONGEST:
+            continue
+        if names := (names_in(_parsed(text)) if key in _WHOLE else _read(text)):
             return names
     return ()
+
+
+def _at(content: Mapping[Any, Any], key: str) -> Any:
+    """The value of a key, or of one that is spelled otherwise; None where there is none."""
+    if key in content:
+        return content[key]
+    return next((value for other, value in content.items() if _plain(other) == _plain(key)), None)
+
+
+def _plain(key: Any) -> str:
+    return re.sub(r"[^a-z0-9]", "", str(key).casefold())
 
 
 def names_beside(model: Path) -> list[tuple[str, tuple[str, ...]]]:
@@ -75,9 +98,11 @@ def names_in(content: Any) -> tuple[str, ...]:
     usual key; empty where there are none."""
     if isinstance(content, Mapping):
         inner = next(
-            (content[key] for key in KEYS if isinstance(content.get(key), dict | list | tuple)), content
+            (value for key in KEYS if isinstance(value := _at(content, key), dict | list | tuple)), content
         )
         content = _by_number(inner) if isinstance(inner, Mapping) else inner
+    if isinstance(content, list | tuple) and content and all(isinstance(one, Mapping) for one in content):
+        content = _of_entries(content)
     if isinstance(content, list | tuple) and all(isinstance(name, str | int) for name in content):
         return tuple(str(name) for name in content)
     return ()
@@ -87,7 +112,7 @@ def _read(text: str) -> tuple[str, ...]:
     content = _parsed(text)
     if content is not None:
         return names_in(content)
-    parts = [part.strip() for part in re.split(r"[\n,;]", text)]
+    parts = [part.strip() for part in re.split(r"[\n,;|\t]", text)]
     return tuple(parts) if len(parts) > 1 and all(parts) else ()
 
 
@@ -99,8 +124,24 @@ def _by_number(content: Mapping[Any, Any]) -> list[str]:
         numbered = {int(key): str(value) for key, value in content.items()}
     except (TypeError, ValueError):
         return []
-    in_order = sorted(numbered) == list(range(len(numbered)))
-    return [numbered[index] for index in range(len(numbered))] if in_order else []
+    first = min(numbered, default=0)
+    in_order = first in (0, 1) and sorted(numbered) == list(range(first, first + len(numbered)))
+    return [numbered[number] for number in sorted(numbered)] if in_order else []
+
+
+def _of_entries(entries: Sequence[Mapping[Any, Any]]) -> list[str]:
+    """Of entries such as {"id": 1, "name": "cat"}: by their numbers, or as they stand where they have none."""
+    named = [next((entry[key] for key in _NAME_KEYS if key in entry), None) for entry in entries]
+    if not all(isinstance(name, str | int) for name in named):
+        return []
+    numbers = [next((entry[key] for key in _NUMBER_KEYS if key in entry), None) for entry in entries]
+    if all(number is None for number in numbers):
+        return [str(name) for name in named]
+    return (
+        _by_number(dict(zip(numbers, named, strict=True)))
+        if len(set(map(str, numbers))) == len(named)
+        else []
+    )
 
 
 def _parsed(text: str) -> Any:

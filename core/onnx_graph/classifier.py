@@ -4,7 +4,7 @@ Read from the graph alone; nothing runs. `b` images, `c` channels, `h, w` pixels
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -203,13 +203,20 @@ def _answers(model: "onnx.ModelProto", entry: "onnx.ValueInfoProto") -> Answers 
                 tuple(text.decode() for text in attribute.strings) or tuple(map(str, attribute.ints)) or names
             )
         return Answers(node.input[0], entry.name, "float32", (None, len(names) or None), classes=names)
-    if not entry.type.HasField("tensor_type"):
+    if not entry.type.HasField("tensor_type") or _is_sorted(entry.name, producers):
         return None
     kind = KINDS.get(entry.type.tensor_type.elem_type)
     if kind is None or kind == "uint8":
         return None
     dims = _dims(entry)
     return Answers(entry.name, entry.name, kind, None if dims is None else tuple(dims))
+
+
+def _is_sorted(name: str, producers: "Mapping[str, onnx.NodeProto]") -> bool:
+    """Whether values stand in the order of their size and no longer in that of the classes."""
+    while (node := producers.get(name)) is not None and node.op_type in _STORES | _KEEP_ORDER:
+        name = node.input[0]
+    return node is not None and node.op_type == "TopK"
 
 
 def _without_softmax_of(model: "onnx.ModelProto", candidates: list[Answers]) -> list[Answers]:

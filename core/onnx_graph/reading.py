@@ -21,6 +21,11 @@ NEWEST_FORMAT = 13
 OLDEST_OPSET, UPGRADED = 7, 13  # what older operator sets are brought to
 FIRST_WITH_CONSTANTS = 4  # of the formats, the first in which a constant is no input
 LARGEST = 2**31 - 1  # bytes of a file without external data
+_OF_THE_RUNTIME = {
+    "Affine", "Crop", "DynamicSlice", "GivenTensorFill", "ImageScaler", "ParametricSoftplus", "Scale", "ScaledTanh",
+    "SimplifiedLayerNormalization",
+}  # fmt: skip
+"""Operators that ONNX Runtime has under ONNX's own name."""
 _KNOWN_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
 
 
@@ -177,6 +182,11 @@ def _check_versions(model: "onnx.ModelProto", path: Path) -> None:
             f"versions up to {onnx.IR_VERSION}.",
             "Export it again with an older onnx package, or with a lower ir_version.",
         )
+    if not model.opset_import:
+        raise EspalierError(
+            f"{path.name} does not say which operator set of ONNX it is written in.",
+            "Export it again; files say it where their exporter finished.",
+        )
     known = onnx.defs.onnx_opset_version()
     if opset_of(model) > known:
         raise EspalierError(
@@ -187,6 +197,8 @@ def _check_versions(model: "onnx.ModelProto", path: Path) -> None:
 
 
 def _check_operators(model: "onnx.ModelProto", path: Path) -> None:
+    import onnx
+
     own = {(function.domain, function.name) for function in model.functions}
     strange = {
         f"{node.domain}.{node.op_type}"
@@ -199,6 +211,18 @@ def _check_operators(model: "onnx.ModelProto", path: Path) -> None:
         raise EspalierError(
             f"{path.name} uses operators that are not ONNX's own: {shown}.",
             "Only the program that they were made for can run it; export the network with ONNX's own operators.",
+        )
+    unknown = {
+        node.op_type
+        for graph in graphs_of(model.graph)
+        for node in graph.node
+        if node.domain in ("", "ai.onnx") and (node.domain, node.op_type) not in own
+        and not onnx.defs.has(node.op_type) and node.op_type not in _OF_THE_RUNTIME
+    }  # fmt: skip
+    if unknown:
+        raise EspalierError(
+            f"{path.name} uses operators that ONNX does not have: {', '.join(sorted(unknown)[:4])}.",
+            "Export the network with ONNX's own operators; those of other programs need a domain of their own.",
         )
 
 

@@ -21,6 +21,15 @@ from core.common.library_reasons import first_cause, reason_of
             "Status Message: /onnxruntime_src/core/framework/op_kernel.h:83 sizes 3 and 4 do not fit",
             "in Add, … sizes 3 and 4 do not fit",
         ),
+        (
+            "This is an invalid model. void onnxruntime::Graph::Initialize(const Node&) Graph output (y) does not exist.",
+            "This is an invalid model. Graph output (y) does not exist",
+        ),
+        (
+            'This is an invalid model. In Node, ("fc", Gemm, "", -1) : ("a": tensor(float),) -> ("b": tensor(float),) , '
+            "Error Node (fc) has input size 1 not in range [min=2, max=3].",
+            "This is an invalid model. in Gemm, Node (fc) has input size 1 not in range [min=2, max=3]",
+        ),
         ("\n\nRuntimeError: shape '[2, 3]' is invalid\nat line 2", "shape '[2, 3]' is invalid"),
         ("/onnxruntime_src/onnxruntime/core/graph/graph.cc:1234 bad node", "bad node"),
         ("Failed to decompose. \x1b[96mThis is step 2/3\x1b[0m", "Failed to decompose. This is step 2/3"),

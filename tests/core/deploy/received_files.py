@@ -438,7 +438,7 @@ REFUSED = {
     four_channels: r"float \[n, 4, 8, 8\].*no batch",
     label_only: r"no output with a number for each class; it gives label \(int64 \[n\]\)",
     random_numbers: r"draws random numbers",
-    dropout_that_trains: r"draws random numbers.*model\.eval",
+    dropout_that_trains: r"exported in training mode: Dropout drop.*model\.eval",
     strange_operators: r"not ONNX's own: mmdeploy\.Relu",
     double_weights: r"has not on a processor: Conv|float32",
     unknown_format: r"version 20 of the ONNX format",

@@ -26,6 +26,7 @@ from received_files import (
     untrue_shapes,
     untrue_types,
 )
+from refused_files import MORE_REFUSED
 
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
@@ -131,6 +132,15 @@ def test_two_outputs_of_one_shape_are_a_persons_choice(tmp_path: Path) -> None:
         ("names", "{0: 'Red', 1: 'Blue', 2: 'Green'}"),
         ("id2label", json.dumps({"0": "red", "1": "blue", "2": "green"})),
         ("labels", "red\nblue\ngreen"),
+        ("classNames", "red|blue|green"),
+        ("Label_Map", "{1: 'red', 2: 'blue', 3: 'green'}"),
+        ("label2id", json.dumps({"green": 2, "red": 0, "blue": 1})),
+        ("config", json.dumps({"id2label": {"0": "red", "1": "blue", "2": "green"}, "depths": [2, 2]})),
+        (
+            "categories",
+            json.dumps([{"id": 3, "name": "green"}, {"id": 1, "name": "red"}, {"id": 2, "name": "blue"}]),
+        ),
+        ("classes", json.dumps([{"name": "red"}, {"name": "blue"}, {"name": "green"}])),
     ],
 )
 def test_classes_of_a_files_own_list_are_matched_by_name(key: str, text: str, tmp_path: Path) -> None:
@@ -191,9 +201,9 @@ def test_a_file_that_is_optimised_for_the_runtime_is_said(tmp_path: Path) -> Non
         static.quantize(arguments, quiet)
 
 
-@pytest.mark.parametrize("form", REFUSED, ids=lambda form: form.__name__)
+@pytest.mark.parametrize("form", [*REFUSED, *MORE_REFUSED], ids=lambda form: form.__name__)
 def test_what_cannot_be_read_is_said_in_a_sentence(form: Any, tmp_path: Path) -> None:
-    refused(save(form(), tmp_path / "m.onnx"), REFUSED[form])
+    refused(save(form(), tmp_path / "m.onnx"), {**REFUSED, **MORE_REFUSED}[form])
 
 
 @pytest.mark.parametrize(
@@ -264,6 +274,15 @@ def test_a_loop_without_end_is_given_up(tmp_path, monkeypatch):
     refused(
         save(endless(), tmp_path / "m.onnx"), r"cannot run m\.onnx on .*no answer came within 0\.3 seconds"
     )
+
+
+@pytest.mark.parametrize("text", ['["resize", "normalize"]', '{"mean": [0.5], "std": [0.5]}'])
+def test_how_other_programs_note_their_preprocessing_is_passed_over(text: str, tmp_path: Path) -> None:
+    model = colours()
+    helper.set_model_props(model, {"preprocess": text})
+    path = save(model, tmp_path / "m.onnx")
+    refused(path, "does not say how images have to be prepared", preprocess=None)
+    assert answers(received(path)[0]) == ["blue", "green", "red"] * 2
 
 
 @pytest.mark.parametrize(

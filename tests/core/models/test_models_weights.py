@@ -320,3 +320,60 @@ def test_the_ending_of_a_file_need_not_be_true(tmp_path: Path) -> None:
         read_weights(tmp_path / "w.pth").tensors.keys()
         == read_weights(tmp_path / "w.safetensors").tensors.keys()
     )
+
+
+def test_weights_in_parts_are_put_together():
+    trained = network(seed=1)
+    state = published(trained)
+    for name in [name for name, tensor in state.items() if tensor.ndim == 4]:
+        weight = state.pop(name)
+        mask = (torch.arange(weight.numel()) % 3 > 0).reshape(weight.shape).to(weight.dtype)
+        state |= {f"{name}_orig": weight, f"{name}_mask": mask}
+        trained.get_parameter(f"body.{name}").data *= mask
+    weight = state.pop("linear.weight")
+    length = torch.linalg.vector_norm(weight, dim=1, keepdim=True)
+    state |= {
+        "linear.parametrizations.weight.original0": length,
+        "linear.parametrizations.weight.original1": weight * 7,
+    }
+    model = network(seed=2)
+    notes = load_weights(model, state, RESNET, "These weights", fresh_head=False)
+    assert notes == [
+        "20 weights are stored in parts (a mask, or length and direction) and were put together: "
+        "body.conv1.weight, body.layer1.0.conv1.weight, body.layer1.0.conv2.weight, …."
+    ]
+    for name, tensor in trained.state_dict().items():
+        assert torch.allclose(model.state_dict()[name], tensor), name
+
+
+def test_sparse_tensors_are_written_out_and_tensors_without_values_refused(tmp_path: Path) -> None:
+    state = published(network(seed=1))
+    torch.save({**state, "linear.weight": state["linear.weight"].to_sparse()}, tmp_path / "sparse.pth")
+    assert torch.equal(read_weights(tmp_path / "sparse.pth").tensors["linear.weight"], state["linear.weight"])
+    torch.save({name: tensor.to("meta") for name, tensor in state.items()}, tmp_path / "meta.pth")
+    with pytest.raises(EspalierError, match=r"meta\.pth holds names and shapes only: 116 of its 116 tensors"):
+        read_weights(tmp_path / "meta.pth")
+
+
+def test_a_variance_below_zero_is_refused() -> None:
+    state = published(network())
+    state["bn1.running_var"] = -state["bn1.running_var"]
+    with pytest.raises(EspalierError, match=r"hold variances below zero: body\.bn1\.running_var"):
+        load_weights(network(), state, RESNET, "These weights", fresh_head=False)
+
+
+def test_of_two_networks_in_a_file_the_average_is_passed_over_and_others_refused() -> None:
+    plain, other = network(seed=1), network(seed=2)
+    state = {**published(other, "ema_net."), **published(plain, "net.")}
+    model = network(seed=3)
+    load_weights(model, state, RESNET, "These weights", fresh_head=False)
+    assert torch.equal(model.head.weight, plain.head.weight)
+    state = {**published(other, "teacher."), **published(plain, "student.")}
+    with pytest.raises(EspalierError, match=r"holds 2 networks that fit, .* 'teacher\.' and 'student\.'"):
+        load_weights(model, state, RESNET, "These weights", fresh_head=False)
+
+
+def test_class_names_in_a_trainings_arguments_are_read(tmp_path: Path) -> None:
+    content = {"model": published(network()), "args": argparse.Namespace(classes=["b", "a"], lr=0.1)}
+    torch.save(content, tmp_path / "w.pth")
+    assert read_weights(tmp_path / "w.pth").classes == ("b", "a")
