@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from core.models.classifier import ImageClassifier
 from core.models.settings import FemSettings
+from core.surgery import patched_torch_pruning
 from core.surgery.groups import channel_groups
 from core.surgery.meta_copy import MetaCopy, count
 from core.surgery.patched_torch_pruning import torch_pruning_patched
@@ -134,3 +135,14 @@ def test_what_can_be_followed_is_offered_beside_joined_channels_that_cannot():
     groups, skipped = channel_groups(classifier(Crossed(), 6), 16, ())
     assert [group.path for group in groups] == ["body.inner", "body.last"]
     assert [path for path, _ in skipped] == ["body.stem"]
+
+
+def test_a_group_whose_indices_grow_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch):
+    ends = (nn.Flatten(), nn.Linear(8 * 14 * 14, 12), nn.Unflatten(1, (12, 1, 1)), nn.Conv2d(12, 12, 1))
+    body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), *ends)
+    groups, _ = channel_groups(classifier(body, 12), 16, ())
+    assert groups[0].path == "body.0"
+    monkeypatch.setattr(patched_torch_pruning, "_MOST_INDICES", 1_000)  # the flattened maps have 1 568
+    others, skipped = channel_groups(classifier(body, 12), 16, ())
+    assert [group.path for group in others] == [group.path for group in groups[1:]]
+    assert skipped[0] == ("body.0", "its channels cannot be followed through the network")
