@@ -130,17 +130,28 @@ def export_module(
                     verbose=False,
                 )
         except Exception as error:
-            raise EspalierError(
-                f"PyTorch could not export the network to ONNX: {reason_of(first_cause(error))}.",
-                "Some operation has no ONNX form; another backbone or stage avoids it.",
-                str(error),
-            ) from error
+            raise _not_exported(error) from error
         exported = onnx.load(part)
     remove_traces(exported)
     annotate(exported, metadata)
     if shared:
         compact(exported)
     save_checked(exported, target)
+
+
+def _not_exported(error: Exception) -> EspalierError:
+    cause = first_cause(error)
+    if "data-dependent" in f"{error} {cause}":
+        return EspalierError(
+            "PyTorch could not export the network to ONNX: its forward() decides by the values of its images.",
+            "Leave out an if, a loop or an index that depends on them; torch.where chooses between two results.",
+            str(error),
+        )
+    return EspalierError(
+        f"PyTorch could not export the network to ONNX: {reason_of(cause)}.",
+        "Some operation has no ONNX form; another backbone or stage avoids it.",
+        str(error),
+    )
 
 
 def describe(

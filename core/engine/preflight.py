@@ -12,6 +12,7 @@ GPU the stages' own batches are tried, on a processor at most 32 images at once.
 
 import copy
 import dataclasses
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +22,8 @@ from types import MappingProxyType
 
 from core.common.control import RunControl
 from core.common.declarations import declarations
-from core.common.errors import EspalierError, Fault, Problem
+from core.common.errors import EspalierError, Fault, Problem, Stopped
+from core.common.logs import in_a_line
 from core.common.params import Params
 from core.common.temporary import temporary_folder
 from core.data.store import open_data
@@ -42,6 +44,8 @@ from core.records.reports import StageReport
 from core.runs.home import Home
 from core.runs.new_run import create_run
 from core.runs.stage_folder import StageFolder
+
+_log = logging.getLogger(__name__)
 
 Progress = Callable[[float, str], None]
 Place = tuple[str | int, ...]
@@ -298,6 +302,11 @@ class _Rehearsal:
             return Problem(
                 error.message, error.advice, named_field(source, error, place), command=error.command
             )
+        except Stopped:
+            raise
+        except Exception as error:  # as of a stage
+            _log.exception("Source %s stopped by what nobody foresaw.", source.id)
+            return Problem(f"Something unexpected stopped this source: {in_a_line(error)}", "", place)
         return None
 
     def _trial(self, runner: StageRunner, evaluator: _Evaluator, node: StageNode) -> Trial:
@@ -314,16 +323,11 @@ class _Rehearsal:
                 error.message, error.advice, named_field(node, error, place), command=error.command
             )
             fault = isinstance(error, Fault)
-        except (
-            ArithmeticError,
-            AssertionError,
-            LookupError,
-            MemoryError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:
-            problem = Problem(f"Something unexpected stopped this stage: {error}", "", place)
+        except Stopped:
+            raise
+        except Exception as error:  # a defect of ours or of a library ends this stage only
+            _log.exception("Stage %s stopped by what nobody foresaw.", node.id)
+            problem = Problem(f"Something unexpected stopped this stage: {in_a_line(error)}", "", place)
             fault = True
         else:
             labels = tuple(artefact.label for artefact in files)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
 from core.common.errors import EspalierError
 from core.models.torchvision_shim import import_torchvision
@@ -105,7 +106,7 @@ def apply_difference(model: nn.Module, diff: dict[str, Any], most: int = 1 << 40
 
 
 def _compare(path: str, old: nn.Module, new: nn.Module, changes: dict[str, Any]) -> None:
-    if type(old) is not type(new):
+    if type(old) is not type(new) and not _are_one_graph(old, new):
         changes[path] = _described(path, new)
         return
     entry = {"attributes": _attributes(old, new), "tensors": _tensors(path, old, new), "order": []}
@@ -123,6 +124,12 @@ def _compare(path: str, old: nn.Module, new: nn.Module, changes: dict[str, Any])
             changes[inner] = _described(inner, news[name])
         else:
             _compare(inner, olds[name], news[name], changes)
+
+
+def _are_one_graph(old: nn.Module, new: nn.Module) -> bool:
+    """Whether both are the same graph of torch.fx, each of which has a class of its own."""
+    both = isinstance(old, GraphModule) and isinstance(new, GraphModule)
+    return both and str(old.code) == str(new.code)
 
 
 def _attributes(old: nn.Module, new: nn.Module) -> dict[str, Any]:
@@ -150,10 +157,17 @@ def _tensors(path: str, old: nn.Module, new: nn.Module) -> dict[str, list[int] |
         for name in new._non_persistent_buffers_set & after.keys() & before.keys()
         if name in changed or not _same(before[name], after[name])
     ]
-    if lost or computed:
+    where = f"{path or 'at the top'} of type {type(new).__name__}"
+    if lost:
         raise EspalierError(
-            f"A checkpoint cannot describe the changed module {path or 'at the top'} of type {type(new).__name__}: "
-            f"its tensor {(lost or computed)[0]} is not one that its weights file can restore."
+            f"A checkpoint cannot describe the changed module {where}: its tensor {lost[0]} is not one that its weights "
+            "file can restore."
+        )
+    if computed:
+        raise EspalierError(
+            f"A checkpoint cannot keep the module {where}: its tensor {computed[0]} is no parameter and no buffer that is "
+            "saved, and another one when the network is made again.",
+            "Register it with register_buffer (persistent, as it is unless told otherwise), or make it without random numbers.",
         )
     return changed
 

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from core.common.errors import EspalierError
 from core.common.paths import resolved, shown_name
-from core.models.adapt_network import Agreed, NetworkBody, plain_weights, take_apart
+from core.models.adapt_network import Agreed, NetworkBody, take_apart
 from core.models.catalogue import backbone
 from core.models.class_order import match_classes
 from core.models.classifier import ImageClassifier
+from core.models.plain_network import plain_network
 from core.models.settings import BackboneSettings
 from core.models.source import build_network, with_names
 from core.models.trusted_python import PythonSettings, call_factory, cuts_softmax
@@ -53,15 +54,19 @@ def build_python(
 def _plain_state(state: dict[str, Tensor], name: str, classes: int, body: NetworkBody) -> dict[str, Tensor]:
     """A file's tensors as they are called in the network that was taken apart.
 
-    Parametrised weights become plain ones; what only served auxiliary outputs is left out.
+    Parametrised weights become plain ones, names in wrapped modules those of the modules; what only served auxiliary outputs is left out.
     """
     given: nn.Module = call_factory(name, classes)
-    if set(given.state_dict()) == set(state) and plain_weights(given):
-        given = call_factory(name, classes)
+    if set(given.state_dict()) == set(state):
         shapes = {key: tensor.shape for key, tensor in given.state_dict().items()}
-        given.load_state_dict({k: t for k, t in state.items() if t.shape == shapes[k]}, strict=False)
-        plain_weights(given)
-        state = given.state_dict()
+        fitting = {key: tensor for key, tensor in state.items() if tensor.shape == shapes[key]}
+        given.load_state_dict(fitting, strict=False)
+        others = {
+            key: tensor for key, tensor in state.items() if key not in fitting
+        }  # named where they are loaded
+        given, _ = plain_network(given, backbone(name).title)
+        if set(given.state_dict()) != set(state):
+            state = {**given.state_dict(), **others}
     dropped = tuple(f"{path}." for path in body.dropped)
     return {key: tensor for key, tensor in state.items() if not dropped or not key.startswith(dropped)}
 
@@ -80,6 +85,7 @@ def python_network(settings: BackboneSettings, classes: int, image_size: int, na
             "Return the network from the function.",
         )
     agreed = Agreed(
-        cuts_softmax(name), "Switch on 'Cut the softmax' in the network's settings, or return the logits."
+        cuts_softmax(name),
+        "Switch on 'Cut the softmax' in the network's settings, or return the logits without it.",
     )
     return take_apart(network, title, classes, image_size, agreed)

@@ -31,6 +31,7 @@ from core.machine.trusted_files import TrustList
 from core.models.backbone import OWN, Backbone
 from core.models.checkpoint_files import CALL, CODE
 from core.models.settings import BackboneSettings
+from core.models.undisturbed import undisturbed
 
 _LARGEST = 16_000_000  # bytes of a Python file
 _IMAGE_SIZE = 224  # px, where nothing says how large the images are
@@ -101,8 +102,8 @@ class PythonSettings(Params):
     cut_softmax: bool = param(
         False,
         "Cut the softmax",
-        "Take a softmax at the network's end away, so that it gives logits: losses and files apply their own. A network "
-        "that ends in one is refused without it.",
+        "Take a softmax or sigmoid at the network's end away, so that it gives logits: losses and files apply their own. A "
+        "network that ends in one is refused without it.",
     )
     trusted_sha256: str = param(
         "",
@@ -219,7 +220,8 @@ def load_factory(code: bytes, path: Path, name: str, trusted: TrustList) -> Call
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # where dataclasses and the like look themselves up
     try:
-        exec(compile(code, str(path), "exec"), module.__dict__)
+        with undisturbed(path):
+            exec(compile(code, str(path), "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         raise EspalierError(
@@ -260,7 +262,8 @@ def call_factory(name: str, classes: int) -> Any:
     network, factory = _opened[name]
     counted = {network.classes_argument: classes} if network.classes_argument else {}
     try:
-        return factory(**counted, **network.arguments)
+        with undisturbed(network.file):
+            return factory(**counted, **network.arguments)
     except (Exception, SystemExit) as error:
         raise EspalierError(
             f"{network.factory} of {network.file} stopped: {type(error).__name__}: {error}.",

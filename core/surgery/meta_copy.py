@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from core.common.errors import EspalierError
+from core.common.library_reasons import reason_of
 from core.common.logs import in_a_line
 from core.models.fem import FeatureEnhancement
 from core.surgery.patched_torch_pruning import torch_pruning_patched
@@ -35,9 +36,20 @@ class Counts:
 
 
 def count(model: nn.Module, size: int) -> Counts:
-    """Count a network for images of `size` pixels, without computing anything."""
+    """Count a network for images of `size` pixels, without computing anything.
+
+    Raises:
+        EspalierError: when it does not run without numbers.
+    """
     meta_copy = empty_copy(model)
-    uses = run(meta_copy, size)
+    try:
+        uses = run(meta_copy, size)
+    except Exception as error:  # whatever a person's forward() does with numbers
+        raise EspalierError(
+            f"The network cannot be followed on images without numbers: {reason_of(error)}.",
+            "In forward(), use PyTorch's operations alone, and tensors that are parameters or buffers of the network.",
+            repr(error),
+        ) from error
     weights = dict(meta_copy.named_parameters())
     macs = sum(weights[f"{path}.weight"].numel() * times for path, times in uses.items())
     return Counts(sum(weight.numel() for weight in weights.values()), macs)

@@ -161,7 +161,9 @@ def test_what_cannot_be_exported_leaves_nothing(tmp_path):
         def forward(self, images):
             return images if images.sum() > 0 else -images
 
-    with pytest.raises(EspalierError, match="could not export the network to ONNX") as caught:
+    with pytest.raises(
+        EspalierError, match=r"could not export .* decides by the values of its images"
+    ) as caught:
         export_module(Stubborn(), PREPROCESS, tmp_path / "stubborn.onnx", {})
     assert caught.value.details
     assert list(tmp_path.iterdir()) == []

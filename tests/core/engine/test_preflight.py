@@ -13,6 +13,7 @@ from core.document.pipeline import Pipeline
 from core.engine.options import Options
 from core.engine.preflight import Preflight, Trial, Watcher, named_field, preflight, reduced
 from core.runs.home import Home
+from core.sources.backbone import BackboneSource
 
 ONE = Options("cpu", 1)
 CHAIN = """
@@ -117,6 +118,21 @@ def test_a_source_that_cannot_be_read_is_named(home: Home) -> None:
     assert [trial.state for trial in outcome.trials] == ["skipped"] * 3
     assert len(outcome.problems) == 1 and "gone.pth" in outcome.problems[0].message
     assert outcome.problems[0].place[:2] == ("sources", 0)
+
+
+def test_what_nobody_foresaw_ends_its_source_alone(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise AttributeError("'dtype' object has no attribute 'detach'")
+
+    monkeypatch.setattr(BackboneSource, "open", broken)
+    outcome = preflight(
+        documents.loads(BROKEN).with_settings("impossible", {}), home.folder.parent, home, ONE
+    )
+    assert [trial.state for trial in outcome.trials] == ["skipped"] * 3
+    assert outcome.problems[0].message.startswith(
+        "Something unexpected stopped this source: AttributeError: 'dtype'"
+    )
+    assert outcome.problems[0].place == ("sources", 0)
 
 
 def test_data_that_is_not_there_is_named(home: Home) -> None:
