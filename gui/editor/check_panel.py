@@ -33,7 +33,7 @@ _STATES = {
     "failed": ("error", "bad"),
     "skipped": ("off", "muted"),
 }
-_MOST_ROWS = 150  # pixels of the list of stages
+_MOST_ROWS, _MOST_LOW = 150, 76  # pixels of the list of stages, also in a low window
 _ABOUT = QT_TR_NOOP(
     "A handful of images goes through every stage: train a step, compress, export, open the file. "
     "Then a few steps are timed. Nothing of it is kept."
@@ -62,6 +62,7 @@ class CheckPanel(QFrame):
         self.setAccessibleName(tr("Check"))
         self._pipeline: Pipeline | None = None
         self._over, self._stale = False, False
+        self._most_rows = _MOST_ROWS
         self.heading = text("", "heading")
         self.heading.setToolTip(tr(_ABOUT))
         self.bar = QProgressBar()
@@ -168,7 +169,17 @@ class CheckPanel(QFrame):
                 grid.addWidget(widget, row, place)
         grid.setRowStretch(len(self._pipeline.active), 1)
         self.area.setWidget(page)
-        self.area.setFixedHeight(min(_MOST_ROWS, page.sizeHint().height() + 2))
+        self._limit_rows()
+
+    def set_low(self, low: bool) -> None:
+        """Whether the window is low: fewer stages at a time."""
+        self._most_rows = _MOST_LOW if low else _MOST_ROWS
+        self._limit_rows()
+
+    def _limit_rows(self) -> None:
+        page = self.area.widget()
+        if page is not None:
+            self.area.setFixedHeight(min(self._most_rows, page.sizeHint().height() + 2))
 
     def show_progress(self, done: float, words: str) -> None:
         """The part that is done, and what goes on."""

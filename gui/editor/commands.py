@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QHBoxLayout, QListView, QMenu, QToolButton
+from PySide6.QtWidgets import QListView, QMenu
 
 from core.common.errors import Problem
 from core.document import edits, stage_tree
@@ -87,9 +87,8 @@ class StageCommands(QObject):
         self.undo.setShortcut(QKeySequence(QKeySequence.StandardKey.Undo))
         self.redo.setObjectName("redo")
         self.redo.setShortcuts([QKeySequence(key) for key in REDO_KEYS])  # what people are used to differs
-        self.actions = (
-            self.branch, self.duplicate, self.rename, self.up, self.down, self.remove, self.undo, self.redo,
-        )  # fmt: skip
+        self.history = (self.undo, self.redo)
+        self.actions = (self.branch, self.duplicate, self.rename, self.up, self.down, self.remove)
         self.add_menu = self._make_menu("add", tr("Insert after it"), self.add)
         self.branch_menu = self._make_menu(
             "branch", tr("Branch here"), lambda kind: self.add(kind, branch=True)
@@ -125,26 +124,9 @@ class StageCommands(QObject):
             action.triggered.connect(lambda _=False, kind=stage.id: add(kind))
         return menu
 
-    def toolbar(self) -> QHBoxLayout:
-        """A row with a button for every action."""
-        row = QHBoxLayout()
-        row.setSpacing(2)
-        for action in self.actions:
-            button = QToolButton()
-            button.setDefaultAction(action)
-            button.setObjectName(f"tool-{action.objectName()}")
-            button.setAccessibleName(action.objectName().replace("-", " ").capitalize())
-            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            if action is self.branch:
-                button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            if action is self.undo:
-                row.addStretch(1)
-            row.addWidget(button)
-        return row
-
     def retheme(self) -> None:
         """Take the icons in the theme's colours."""
-        for action in (*self.actions, self.cut, self.copy, self.paste):
+        for action in (*self.actions, *self.history, self.cut, self.copy, self.paste):
             action.setIcon(theme.icon(_ICONS[action.objectName()]))
         for menu in (self.add_menu, self.branch_menu):
             menu.setIcon(theme.icon("add" if menu is self.add_menu else "branch"))

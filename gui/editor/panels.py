@@ -59,6 +59,9 @@ class Panel(QWidget):
         if self.form is not None:
             self.form.show_problems(problems, fixes)
 
+    def set_low(self, low: bool) -> None:
+        """Whether the window is low: what stands above the settings takes less room."""
+
     def show_untrusted(self, file: UntrustedFile | None) -> None:
         """Ask about a Python file that the card would run."""
 
@@ -102,8 +105,11 @@ class NodePanel(Panel):
         self.name.editingFinished.connect(self._renamed)
         self.column.addWidget(self.name)
         kind = node.stage if isinstance(node, StageNode) else node.source
-        self.column.addWidget(text(tr("{title}  ·  id {id}", title=tr(kind.title), id=node.id), "section"))
-        self.column.addWidget(text(tr(kind.help), "muted", wrap=True))
+        title = text(tr("{title}  ·  id {id}", title=tr(kind.title), id=node.id), "section")
+        title.setToolTip(tr(kind.help))
+        self.about = text(tr(kind.help), "muted", wrap=True)
+        self.column.addWidget(title)
+        self.column.addWidget(self.about)
         self.notice = text("", "problem", wrap=True)
         self.notice.setObjectName("node-problem")
         self.notice.hide()
@@ -211,6 +217,10 @@ class NodePanel(Panel):
         self, now: Forecast | None, before: Forecast | None, seconds: float | None, otherwise: str
     ) -> None:
         self.strip.show_forecast(now, before, seconds, otherwise)
+
+    def set_low(self, low: bool) -> None:
+        self.about.setVisible(not low)
+        self.strip.set_low(low)
 
     def show_untrusted(self, file: UntrustedFile | None) -> None:
         self.trust.show_file(file)

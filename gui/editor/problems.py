@@ -22,7 +22,7 @@ from gui.base import theme
 from gui.base.translation import tr
 from gui.widgets.buttons import as_written, text
 
-_SHOWN = 4
+_SHOWN, _SHOWN_LOW = 4, 2  # problems, also in a low window
 
 
 class ProblemStrip(QFrame):
@@ -58,9 +58,21 @@ class ProblemStrip(QFrame):
         self._lines: list[QWidget] = []
         self.fix_buttons: list[QPushButton] = []
         self._rows: list[QWidget] = []
+        self._shown = _SHOWN
+        self._problems: list[Problem] = []
+        self._pipeline: Pipeline | None = None
+
+    def set_low(self, low: bool) -> None:
+        """Whether the window is low: fewer problems at a time."""
+        shown = _SHOWN_LOW if low else _SHOWN
+        if shown != self._shown:
+            self._shown = shown
+            if self._pipeline is not None:
+                self.show_problems(self._problems, self._pipeline)
 
     def show_problems(self, problems: list[Problem], pipeline: Pipeline) -> None:
         """Show the first few of these, each with where it is."""
+        self._problems, self._pipeline = problems, pipeline
         for widget in self._rows:
             self._column.removeWidget(widget)
             widget.hide()
@@ -74,10 +86,10 @@ class ProblemStrip(QFrame):
             if count > 1
             else tr("One problem keeps this pipeline from running")
         )
-        for number, problem in enumerate(problems[:_SHOWN]):
+        for number, problem in enumerate(problems[: self._shown]):
             self._rows.append(self._row(number, problem, place_in_words(problem, pipeline)))
-        if count > _SHOWN:
-            self._rows.append(text(tr("… and {count} more", count=count - _SHOWN), "muted"))
+        if count > self._shown:
+            self._rows.append(text(tr("… and {count} more", count=count - self._shown), "muted"))
         for row in self._rows:
             self._column.addWidget(row)
 

@@ -28,6 +28,7 @@ from gui.editor.palette import Palette
 from gui.editor.panels import NodePanel, Panel
 from gui.editor.pipeline_panel import PipelinePanel
 from gui.editor.problems import ProblemStrip
+from gui.editor.tool_row import ToolRow
 from gui.editor.trusting import Trusting
 from gui.editor.undo_keys import UndoKeys
 from gui.widgets.buttons import ActionButton, Header, card
@@ -35,6 +36,8 @@ from gui.widgets.fields import Option
 from gui.widgets.form import SettingPath
 from gui.widgets.narrow_layout import TurningSplitter
 
+_LOW = 700  # pixels: in less height what stands around the settings takes less room
+_FORM = 420  # pixels of the settings' card where it stands below the others
 _MOST_PANELS = 16  # that are kept: a form has hundreds of widgets
 
 
@@ -67,6 +70,7 @@ class EditorView(QWidget):
         self.document, self.forecasts, self._checkpoints = document, forecasts, checkpoints
         self.trusting = trusting
         self._panels: dict[tuple[str, str, str], Panel] = {}
+        self._low = False
         self.model = CardModel()
         self.header = Header(
             "",
@@ -120,7 +124,7 @@ class EditorView(QWidget):
         column = QVBoxLayout(left)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
-        column.addLayout(self.commands.toolbar())
+        column.addWidget(ToolRow(self.commands.actions, self.commands.history))
         column.addWidget(self.list, 1)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
@@ -134,10 +138,20 @@ class EditorView(QWidget):
         inside.addWidget(scroll)
         for part, width in ((self.palette_, 130), (left, 240), (right, 430)):
             part.setMinimumWidth(width)
-        splitter = TurningSplitter("editor-splitter", self.palette_, left, right)
+        splitter = TurningSplitter("editor-splitter", self.palette_, left, right, heights=(240, 240, _FORM))
         splitter.setSizes([200, 396, 546])
         splitter.setStretchFactor(2, 1)
         return splitter
+
+    def fit_height(self, room: int) -> None:
+        """Leave the settings room in a place of so many pixels of height."""
+        low = room < _LOW
+        if low != self._low:
+            self._low = low
+            self.check_panel.set_low(low)
+            self.strip.set_low(low)
+            for panel in self._panels.values():
+                panel.set_low(low)
 
     def retheme(self) -> None:
         """Take icons and colours of the theme."""
@@ -243,6 +257,7 @@ class EditorView(QWidget):
             panel = NodePanel(edits.find_node(self.document.pipeline, chosen.id), self._checkpoints)
             panel.trust.view_wanted.connect(self.trusting.view)
             panel.trust.trusted.connect(self.trusting.trust)
+        panel.set_low(self._low)
         panel.edited.connect(self._edited)
         panel.mend_wanted.connect(self._mend)
         self.undo_keys.watch(panel)

@@ -38,6 +38,7 @@ class _Frame(QScrollArea):
         layout = view.layout()
         margins = layout.contentsMargins() if layout is not None else QMargins()
         self._around = margins.left() + margins.right() + _FRAMES
+        self._fit_height: Callable[[int], None] | None = getattr(view, "fit_height", None)
         self._turning = [
             part
             for part in view.findChildren(QWidget)
@@ -47,6 +48,8 @@ class _Frame(QScrollArea):
     def resizeEvent(self, event: QResizeEvent) -> None:
         for part in self._turning:
             part.fit(self.viewport().width() - self._around)
+        if self._fit_height is not None:
+            self._fit_height(self.viewport().height())
         super().resizeEvent(event)
 
 

@@ -1,6 +1,7 @@
 """What gives way in a narrow window: parts that turn below each other, and rows that break.
 
-`fit(room)` is called with the width in pixels that a place has (`gui.shell.places`).
+`fit(room)` is called with the width in pixels that a place has (`gui.shell.places`); the place's view itself is called
+with the height, as `fit_height(room)`, where it has such a method.
 """
 
 from collections.abc import Sequence
@@ -10,15 +11,20 @@ from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QLayout, QLayoutItem, QWi
 
 from gui.widgets.splitter import Splitter
 
-_STACKED = 240  # pixels: the least height of a part that stands above or below another
+_STACKED = 240  # pixels: the least height of a part that stands above or below another, unless it has its own
 
 
 class TurningSplitter(Splitter):
-    """Side by side; `fit` turns it."""
+    """Side by side; `fit` turns it.
 
-    def __init__(self, name: str, *parts: QWidget):
+    Args:
+        heights: the least height in pixels of each part while they stand below each other.
+    """
+
+    def __init__(self, name: str, *parts: QWidget, heights: Sequence[int] = ()):
         super().__init__(name, *parts)
         self._sizes: list[int] = []
+        self._heights = heights or [_STACKED] * len(parts)
 
     def setSizes(self, sizes: Sequence[int]) -> None:
         """The sizes that parts have side by side; also while they stand below each other."""
@@ -40,8 +46,8 @@ class TurningSplitter(Splitter):
         if stacked and self.isVisible():  # before it is shown its parts have none
             self._sizes = self.sizes()
         self.setOrientation(Qt.Orientation.Vertical if stacked else Qt.Orientation.Horizontal)
-        for part in parts:
-            part.setMinimumHeight(_STACKED if stacked else 0)
+        for part, height in zip(parts, self._heights, strict=True):
+            part.setMinimumHeight(height if stacked else 0)
         if not stacked:
             super().setSizes(self._sizes)
         tell_above(self)

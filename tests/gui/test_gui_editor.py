@@ -300,7 +300,7 @@ def test_the_editor_fits_the_smallest_window(tree: MainWindow, choice: str) -> N
     assert editor.minimumSizeHint().width() <= 1080 - tree.places.rail.width()
 
 
-@pytest.mark.parametrize("size", [(1152, 720), (1024, 700)])
+@pytest.mark.parametrize("size", [(1152, 800), (1024, 800)])
 def test_no_figure_of_a_forecast_pushes_the_settings_out_of_view(
     qtbot: Any, tree: MainWindow, size: tuple[int, int]
 ) -> None:
