@@ -15,6 +15,7 @@ from core.deploy.quantization.half_precision import to_half
 from core.deploy.verify import onnx_predictor
 from core.models.classifier import ImageClassifier
 from core.models.settings import FemSettings
+from core.models.torchvision_shim import import_torchvision
 
 onnx = pytest.importorskip("onnx")
 torch = pytest.importorskip("torch")
@@ -143,7 +144,9 @@ def test_half_of_half_is_refused(halved, tmp_path):
 
 def test_attention_with_learned_positions_is_exported(tmp_path):
     """timm's vit_relpos: with gradients PyTorch traces its attention in another form than it takes it apart in."""
-    timm = pytest.importorskip("timm")
+    import_torchvision()
+    import timm
+
     torch.manual_seed(4)
     model = timm.create_model("test_vit_relpos", depth=1, embed_dim=24, img_size=32, num_classes=5).eval()
     preprocess, file = Preprocess(32, 3, (0.5,) * 3, (0.5,) * 3, "crop"), tmp_path / "relpos.onnx"

@@ -12,7 +12,7 @@ from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.models.architecture import difference
 from core.models.catalogue import BACKBONES
-from core.models.checkpoint import Checkpoint, content_hash, load_checkpoint, save_checkpoint
+from core.models.checkpoint import Checkpoint, content_hash, load_checkpoint, probe, save_checkpoint
 from core.models.checkpoint_description import files_of
 from core.models.cifar_resnet import PadShortcut
 from core.models.settings import BackboneSettings
@@ -292,3 +292,11 @@ def test_only_the_files_of_a_checkpoint_are_its_files(tmp_path):
     (tmp_path / "docs").mkdir()
     with pytest.raises(EspalierError, match=r"^Expected a checkpoint"):
         files_of(tmp_path / "docs")
+
+
+def test_how_weights_lie_in_memory_changes_no_answer_of_the_probe():
+    model, _ = make()
+    before = probe(model, 32)
+    model.to(memory_format=torch.channels_last)
+    assert torch.equal(probe(model, 32), before)
+    assert model.get_submodule("body.conv1").weight.is_contiguous(memory_format=torch.channels_last)
