@@ -13,6 +13,7 @@ from core.common.temporary import temporary_folder, working_in
 from core.deploy.onnx_export import annotate, metadata_of, save_checked
 from core.onnx_graph.float16 import check_float, name_nodes
 from core.onnx_graph.layer_names import module_of
+from core.onnx_graph.pool_padding import with_own_padding
 from core.onnx_graph.reading import graphs_of, opset_of, read_onnx
 from core.onnx_graph.standard_form import in_opset
 
@@ -90,6 +91,7 @@ def prepare(source: Path, opset: int = _OLDEST) -> "onnx.ModelProto":
                 ) from error
         model = onnx.load(path)
     name_nodes(model)
+    with_own_padding(model)
     _remember_modules(model, original)
     _keep_used_domains(model)
     del model.metadata_props[:]
