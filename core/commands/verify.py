@@ -17,7 +17,9 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser("verify", help="measure an ONNX file's accuracy on a data set's test images")
     parser.add_argument("model", type=Path)
     parser.add_argument(
-        "--data", required=True, help="data set: one of the sources, or a folder or zip of images"
+        "--data",
+        required=True,
+        help="data set: one of the sources, or a folder, zip or CSV file, tar shards or Parquet files",
     )
     parser.add_argument("--path", default="", help="folder or file of the data set, where it needs one")
     parser.add_argument(
@@ -50,9 +52,11 @@ def add_parser(commands: Commands) -> None:
 
 
 def verify(options: argparse.Namespace) -> int:
+    from core.common.paths import resolved
     from core.common.temporary import temporary_folder
     from core.data.access import DataAccess
     from core.data.catalogue import SOURCES
+    from core.data.guess_source import guess_source
     from core.data.settings import DataSettings
     from core.deploy.artefacts import ToolCalls, receive_onnx, verify_onnx
     from core.deploy.received_onnx import Reading
@@ -64,7 +68,9 @@ def verify(options: argparse.Namespace) -> int:
     if options.data in SOURCES:
         data = {"source": options.data, "path": options.path}
     else:
-        data = {"source": "folder", "path": options.data}
+        place = resolved(options.data, Path.cwd())
+        source, place = guess_source(place) if place.exists() else ("folder", place)
+        data = {"source": source, "path": str(place)}
     if options.size:
         data["image_size"] = options.size
     if options.class_order:

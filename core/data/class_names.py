@@ -33,11 +33,11 @@ def ordered(classes: Sequence[str], order: ClassOrder, numbers: bool = False) ->
     """
     if order == "text":
         return tuple(sorted(classes))
-    if order == "number":
-        return tuple(sorted(classes, key=_natural))
-    if numbers and all(re.fullmatch(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?", name) for name in classes):
+    if order == "auto" and not numbers:
+        return tuple(classes)
+    if all(re.fullmatch(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?", name) for name in classes):
         return tuple(sorted(classes, key=lambda name: (float(name), name)))
-    return tuple(classes)
+    return tuple(sorted(classes, key=_natural)) if order == "number" else tuple(classes)
 
 
 def order_words(classes: Sequence[str]) -> str:

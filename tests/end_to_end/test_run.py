@@ -209,8 +209,9 @@ def test_a_file_is_verified_on_another_data_set(
         images_head, labels_head = struct.pack(">4I", 2051, count, 28, 28), struct.pack(">2I", 2049, count)
         (folder / f"{part}-images-idx3-ubyte").write_bytes(images_head + images.tobytes())
         (folder / f"{part}-labels-idx1-ubyte").write_bytes(labels_head + labels.tobytes())
-    assert main(["verify", model, "--data", "idx", "--path", str(fashion)]) == 0
-    assert "on 20 test images" in capsys.readouterr().out
+    for named in (["idx", "--path", str(fashion)], [str(fashion)]):  # what lies there is found
+        assert main(["verify", model, "--data", *named]) == 0
+        assert "on 20 test images" in capsys.readouterr().out
     assert main(["verify", model, "--data", "idx", "--path", str(digits)]) == 2
     assert "have different classes" in capsys.readouterr().err
 

@@ -156,6 +156,12 @@ def test_the_order_of_classes_is_a_setting(make_folder, open_folder, decodings):
     )
 
 
+def test_numbers_below_zero_and_with_decimals_are_ordered_by_their_value(make_folder, open_folder):
+    root = make_folder(dict.fromkeys(["10", "-1", "1.5", "2"], 3))
+    assert open_folder(root, class_order="number").classes == ("-1", "1.5", "2", "10")
+    assert open_folder(root).classes == ("-1", "1.5", "10", "2")
+
+
 def test_a_class_without_a_training_image_is_refused_where_one_is_needed(root, open_folder):
     data = open_folder(root, train_images=2)
     data.check_training_classes()
