@@ -273,7 +273,7 @@ def _sources(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         for name, metric in row.metrics.items():
             label = METRICS[name].label if name in METRICS else name
-            cells = "".join(f'<td class="words">{escape(text)}</td>' for text in (label, value_in_full(metric), metric.how))  # fmt: skip
+            cells = "".join(f'<td class="words">{escape(text)}</td>' for text in (label, value_in_full(name, metric), metric.how))  # fmt: skip
             run = f"{row.origin.run}: " if several and row.origin else ""
             lines.append(f"<tr><td>{escape(run + row.label)}</td>{cells}</tr>")
     return ["<h2>Provenance</h2>", "\n".join([*lines, "</tbody></table></div></details>"])]

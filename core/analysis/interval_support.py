@@ -9,7 +9,11 @@ import math
 
 from core.records.reports import Metric
 
-TIMED = frozenset({"latency_ms", "latency_ms_p90", "latency_ms_p99", "latency_ms_all_cores", "throughput", "energy_mj", "power_w"})  # fmt: skip
+TIMED = frozenset({
+    "latency_ms", "latency_ms_p90", "latency_ms_p99", "latency_ms_all_cores", "latency_ms_prepared", "throughput", "energy_mj",
+    "power_w", "pytorch_latency_ms", "pytorch_throughput", "pytorch_energy_mj", "pytorch_mixed_latency_ms",
+    "pytorch_mixed_throughput",
+})  # fmt: skip
 OF_THE_MACHINE = TIMED | {"memory_mb"}
 _WIDE = 0.10  # half an interval, as a share of what lies in it
 

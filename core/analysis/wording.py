@@ -74,7 +74,9 @@ def format_metric(kind: MetricKind, metric: Metric | None) -> str:
 
 
 def time_range(low: float, high: float) -> str:
-    """What is known of an uncertain time: its ends, with two digits each, since more would pretend."""
+    """What is known of an uncertain time: its ends, with two digits each, since more would pretend; no time begins at 0."""
+    if low <= 0:
+        return f"at most {significant(high, 2)}"
     return f"{significant(low, 2)} to {significant(high, 2)}"
 
 
@@ -116,7 +118,7 @@ def provenance(kind: MetricKind, metric: Metric | None, change: Metric | None, p
     if metric is None or metric.value is None:
         lines.append(f"Not available{': ' + metric.how if metric is not None and metric.how else ''}.")
         return "\n".join(lines)
-    lines.append(value_in_full(metric))
+    lines.append(value_in_full(kind.id, metric))
     lines += [metric.how] if metric.how else []
     lines += [UNCERTAIN_MEANS] if uncertain(kind.id, metric) else []
     if kind.id == "latency_ms" and metric.interrupted is None and metric.n is not None:
@@ -128,16 +130,19 @@ def provenance(kind: MetricKind, metric: Metric | None, change: Metric | None, p
     return "\n".join(lines)
 
 
-def value_in_full(metric: Metric) -> str:
-    """Value, unit, spread, interval and number of observations."""
+def value_in_full(name: str, metric: Metric) -> str:
+    """Value, unit, spread, interval and number of observations of the metric `name`; of an uncertain time its range alone."""
     if metric.value is None:
         return "—"
-    text = f"{metric.value:.6g} {metric.unit}".strip()
-    if metric.deviation is not None:
-        text += f", standard deviation {metric.deviation:.3g}"
-    if metric.low is not None and metric.high is not None:
-        level = f"{metric.level * 100:g} % interval" if metric.level else "interval"
-        text += f"  ({level} {metric.low:.6g} to {metric.high:.6g})"
+    if uncertain(name, metric):
+        text = f"{time_range(metric.low or 0.0, metric.high or 0.0)} {metric.unit}"
+    else:
+        text = f"{metric.value:.6g} {metric.unit}".strip()
+        if metric.deviation is not None:
+            text += f", standard deviation {metric.deviation:.3g}"
+        if metric.low is not None and metric.high is not None:
+            level = f"{metric.level * 100:g} % interval" if metric.level else "interval"
+            text += f"  ({level} {metric.low:.6g} to {metric.high:.6g})"
     text += f", n = {metric.n}" if metric.n is not None else ""
     return text + (f", {percent(metric.interrupted)} of the runs set aside" if metric.interrupted else "")
 

@@ -154,7 +154,7 @@ class Measuring:
         )
 
     def compare(self, report: StageReport) -> None:
-        """Compression ratio and memory reduction against the baseline (Hamza et al.'s CR and MR%)."""
+        """Ratio of parameters and memory reduction against the baseline (Hamza et al.'s CR and MR%)."""
         baseline = self._reference(report)
         if baseline is None:
             self._emit(

@@ -154,15 +154,15 @@ def _notes(report: StageReport, artefact: Artefact) -> list[str]:
 
 def _figures(artefact: Artefact, exported: Exported | None) -> str:
     rows = [
-        (METRICS[name].label, value_in_full(metric), metric.how or "—")
+        (METRICS[name].label, value_in_full(name, metric), metric.how or "—")
         for name, metric in artefact.metrics.items()
         if name in METRICS and name not in _OPERATIONS and metric.value is not None
     ]
     if exported is not None:
         rung, latency = exported.rung, exported.latency
-        rows.append(("Top-1 of the exported file", value_in_full(rung.top1), rung.runtime))
+        rows.append(("Top-1 of the exported file", value_in_full("top1", rung.top1), rung.runtime))
         if latency is not None and exported.settings.latency:
-            rows.append(("Latency of the exported file", value_in_full(latency), latency.how))
+            rows.append(("Latency of the exported file", value_in_full("latency_ms", latency), latency.how))
     return markdown(("Figure", "Value", "Where it comes from"), rows, left=3)
 
 

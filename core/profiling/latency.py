@@ -193,9 +193,7 @@ def latency_metrics(timing: Timing, runtime: str, batch: int = 1) -> dict[str, M
         none = Metric(value=None, unit="ms", how=BUSY, interrupted=timing.interrupted)
         return metrics | {"latency_ms_p90": none, "latency_ms_p99": none}
     runs = np.concatenate([block.seconds for block in timing.candidate])
-    how = (
-        f"{runtime}, batch {batch}; {len(runs)} runs in {len(timing.candidate)} sessions{_set_aside(timing)}"
-    )
+    how = f"{runtime}, batch {batch}; {_runs(timing)}{_set_aside(timing)}"
     nine = median_interval([float(np.quantile(block.seconds, 0.9)) for block in timing.candidate])
     tail = Metric(value=1e3 * float(np.quantile(runs, 0.99)), unit="ms", n=len(runs), how=how)
     return metrics | {
@@ -210,12 +208,12 @@ def latency(timing: Timing, runtime: str, batch: int = 1, scope: str = "") -> Me
     Args:
         runtime: `Benchmark.words`. scope: what is timed, where it is not the model only.
     """
-    sessions = f"{len(timing.candidate)} sessions"
-    if timing.busy:
-        sessions = (
-            f"{len(timing.candidate) + len(timing.spoiled)} sessions in which hardly a run was left whole"
+    if not timing.interval.value:
+        return Metric(
+            value=None, unit="ms", how=f"{BUSY}: no run had a processor", interrupted=timing.interrupted
         )
-    how = f"{runtime}, batch {batch}{scope}; median of {timing.runs} runs in {sessions}"
+    runs = _runs(timing) if timing.busy else f"median of {_runs(timing)}"
+    how = f"{runtime}, batch {batch}{scope}; {runs}"
     metric = _metric(timing.interval, 1e3, "ms", timing.runs, how + _quality(timing))
     return metric.model_copy(update={"interrupted": timing.interrupted})
 
@@ -235,7 +233,7 @@ def prepared(benchmark: Benchmark, prepare: dict[str, Any], budget: Budget, thre
 def throughput(timing: Timing, runtime: str, batch: int) -> Metric:
     """Images per second in batches."""
     times = timing.interval
-    how = f"{runtime}, batch {batch}; {timing.runs} runs in {len(timing.candidate)} sessions"
+    how = f"{runtime}, batch {batch}; {_runs(timing)}"
     return Metric(
         value=batch / times.value if times.value else None,  # of runs that hardly had a processor
         unit="images/s",
@@ -254,6 +252,13 @@ def _metric(interval: Interval, scale: float, unit: str, n: int, how: str) -> Me
     return Metric(
         value=scale * interval.value, unit=unit, low=low, high=high, level=interval.level, n=n, how=how
     )
+
+
+def _runs(timing: Timing) -> str:
+    """How many runs a figure rests on, and of how many sessions; of a busy machine all that there are."""
+    sessions = len(timing.candidate) + (len(timing.spoiled) if timing.busy else 0)
+    words = f"{timing.runs} runs in {sessions} session{'' if sessions == 1 else 's'}"
+    return f"{words} in which hardly a run was left whole" if timing.busy else words
 
 
 def _quality(timing: Timing) -> str:

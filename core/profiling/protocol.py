@@ -195,13 +195,15 @@ class Timing:
         """The median over the blocks of each block's median, seconds.
 
         Of a machine that is too busy it is a range: from the shortest time that a run had a processor to what nine of
-        ten took by the wall clock.
+        ten took by the wall clock; 0 without bounds where none had one for as long as its clock can tell.
         """
         if not self.busy:
             return median_interval([block.median for block in self.candidate])
         blocks = [*self.candidate, *self.spoiled]
         whole = [seconds for block in blocks for seconds in block.seconds]
-        own = [*whole, *(mine for block in blocks for _, mine in block.disturbed)]
+        own = [*whole, *(mine for block in blocks for _, mine in block.disturbed if mine > 0)]
+        if not own:
+            return Interval(0.0, None, None, None)
         wall = [*whole, *(seconds for block in blocks for seconds, _ in block.disturbed)]
         return Interval(float(np.median(own)), min(own), float(np.quantile(wall, 0.9)), None)
 

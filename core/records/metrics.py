@@ -53,7 +53,7 @@ METRICS: dict[str, MetricKind] = _all(
     MetricKind("energy_mj", "Energy", "mJ", "lower", "percent", 3, "Energy of one image (batch 1, one thread); measured by the processor's counter or estimated from a stated power: its provenance says which."),
     MetricKind("power_w", "Power", "W", "lower", "", 1, "Average power while images are classified one after the other."),
     MetricKind("stored_mb", "Stored", "MB", "lower", "percent", 3, "Size of the file when it is compressed (deflate; indices of shared weights Huffman-coded): what zeros and shared weights save in storage and transfer."),
-    MetricKind("compression_ratio", "Compression", "×", "higher", "", 2, "Parameters of the baseline divided by this model's."),
+    MetricKind("compression_ratio", "Fewer parameters", "×", "higher", "", 2, "Parameters of the baseline divided by this model's."),
     MetricKind("memory_reduction", "Memory saved", "%", "higher", "", 1, "Share of the baseline's peak memory that is saved."),
     MetricKind("training_seconds", "Training", "s", "lower", "", 1, "Time spent training this stage, without export and measuring."),
     MetricKind("pytorch_latency_ms", "PyTorch latency", "ms", "lower", "", 3, "Median time of one image (batch 1) in PyTorch on the run's device, in the number format that the stage trains in; on a GPU in float32."),

@@ -44,9 +44,9 @@ def _headline(evidence: Evidence) -> str:
             parts.append(f"{word} {signed_percent(ratio - 1)}")
     latency = _latency(evidence)
     parts += [latency] if latency else []
-    points = evidence.difference("top1")
-    if points is not None:
-        parts.append(f"top-1 {'+' if points >= 0 else '−'}{abs(points):.1f} points")
+    top1 = evidence.change("top1")
+    if top1 is not None:
+        parts.append(f"top-1 {format_change(top1)}" if measurable(top1) else "no measurable change of top-1")
     return f"Against '{evidence.before.name}': {', '.join(parts)}." if parts else ""
 
 

@@ -50,9 +50,10 @@ def scales_per_tensor(evidence: Evidence) -> Cause | None:
     channels, faint = (sum(layer[name] for layer in coarse) for name in ("made", "faint"))
     if not coarse or faint < _FAINT_SHARE * channels:
         return None
+    top1 = evidence.change("top1")
     figures = {
         "per_tensor": len(coarse), "depthwise": len(depthwise), "faint_channels": faint, "channels": channels,
-        "top1_difference": evidence.difference("top1"),
+        "top1_difference": top1.value if top1 is not None else None,
     }  # fmt: skip
     return Cause(
         id="per-tensor-depthwise",

@@ -55,10 +55,14 @@ class Evidence:
     @property
     def latency(self) -> Metric | None:
         """The change of the latency against the stage before, in percent, as tables state it."""
+        return self.change("latency_ms")
+
+    def change(self, name: str) -> Metric | None:
+        """A figure's change against the stage before, as tables state it; None where none can be stated."""
         now, before = self.report.main, self.before.main if self.before is not None else None
         if now is None or before is None:
             return None
-        change = change_in_run(now, before, "latency_ms")
+        change = change_in_run(now, before, name)
         return change if change is not None and change.value is not None else None
 
     def ratio(self, name: str) -> float | None:
@@ -72,11 +76,6 @@ class Evidence:
         if new is None or old is None or not old.value:
             return None
         return new / old.value
-
-    def difference(self, name: str) -> float | None:
-        """The figure − that of the stage before."""
-        new, old = self.value(name), self.before.metric(name) if self.before is not None else None
-        return None if new is None or old is None or old.value is None else new - old.value
 
     def can_cause(self, cause: str) -> bool:
         """Whether the stage itself, not one before it, can be behind a cause."""

@@ -1,6 +1,7 @@
 """The HTML page: well-formed, standalone, with plots whose points stand where the figures say."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -11,6 +12,7 @@ from core.analysis.html_report import Content, RunPart, html_report
 from core.analysis.rows import Row
 from core.analysis.settings_table import SettingRow
 from core.analysis.svg import Curve, curve_plot, pareto_plot, ticks
+from core.analysis.wording import value_in_full
 from core.records.metrics import METRICS
 from core.records.reports import Metric
 
@@ -104,6 +106,17 @@ def test_everything_is_on_it(page: str):
         "80 %  (95 % interval 79 to 81), n = 100", "on <images>",
     ):  # fmt: skip
         assert words in text, words
+
+
+def test_a_time_of_a_busy_machine_is_a_range_everywhere() -> None:
+    """Beside "no figure but a range is stated" stood "3.83715 ms"."""
+    busy = Metric(value=3.83715, unit="ms", low=3.1048, high=16.3587, n=63)
+    names = ("latency_ms", "latency_ms_prepared", "pytorch_latency_ms")
+    rows = [Row("Busy", dict.fromkeys(names, busy), {}, baseline=True)]
+    page = html_report(replace(CONTENT, rows=rows, papers=()))
+    assert "3.837" not in page and page.count("3.1 to 16 ms, n = 63") >= len(names)
+    since_zero = busy.model_copy(update={"low": 0.0})
+    assert value_in_full("latency_ms", since_zero) == "at most 16 ms, n = 63"
 
 
 def test_every_figure_carries_its_provenance(page: str):

@@ -233,7 +233,7 @@ def test_threads_that_slow_down(threads: dict[int, float], best: int | None) -> 
 def test_the_paragraph_begins_with_what_changed() -> None:
     why = explain(evidence(report("Now", macs=490.0, latency_ms=9.1, top1=89.7), [layer("a", 3, 45)]))
     assert why.paragraph.startswith(
-        "Against 'Before': MACs −51 %, latency −9 %, top-1 −0.3 points. 1 of 1 convolutions have"
+        "Against 'Before': MACs −51 %, latency −9 %, top-1 −0.30 points. 1 of 1 convolutions have"
     )
     now = report("Now").model_copy(update={"why": why})
     assert why_lines(now) == [
@@ -255,7 +255,7 @@ def test_the_latency_is_that_of_alternating_sessions() -> None:
     assert evidence(slow).latency.value == pytest.approx(1.0) and evidence(slow).ratio("latency_ms") == 1.0
     assert (
         explain(evidence(slow)).headline
-        == "Against 'Before': no measurable change of latency, top-1 +0.0 points."
+        == "Against 'Before': no measurable change of latency, top-1 ±0.00 points."
     )
     half = in_turns("Half", 5.2, 0.5, 0.49, 0.51)
     quarter = evidence(in_turns("Quarter", 2.5, 0.25, 0.24, 0.26), before=half)
@@ -287,6 +287,18 @@ def test_reasons_say_no_more_of_the_latency_than_its_interval(
     headline, ratio = explain(evidence(now)).headline, evidence(now).ratio("latency_ms")
     assert words in headline and ("latency" in headline) == bool(words)
     assert ratio is None
+
+
+def test_the_reasons_and_the_table_say_the_same_of_the_accuracy() -> None:
+    """Beside "≈ no measurable difference" in the table stood "top-1 +4.2 points"."""
+    now = report("Now", macs=500.0, top1=94.2)
+    now.artefacts[0].change["top1"] = Metric(value=4.17, unit="points", low=-2.7, high=10.7)
+    assert (
+        explain(evidence(now)).headline
+        == "Against 'Before': MACs −50 %, no measurable change of latency, no measurable change of top-1."
+    )
+    now.artefacts[0].change["top1"] = Metric(value=4.17, unit="points", low=2.7, high=5.7)
+    assert explain(evidence(now)).headline.endswith("top-1 +4.17 points.")
 
 
 def test_every_cause_is_registered_once() -> None:

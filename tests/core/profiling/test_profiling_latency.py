@@ -1,6 +1,7 @@
 """The timing protocol: its decisions on made-up blocks, and the whole of it on real files."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +179,7 @@ def test_a_machine_that_stays_busy_gets_a_range_and_no_change():
     assert timing.busy and timing.ratio is None and len(timing.spoiled) == 3
     figure = latency_metrics(timing, "Here")["latency_ms"]
     assert (figure.low, figure.value, figure.high, figure.level) == (2.0, 2.0, 9.0, None)
+    assert "sessions in which hardly a run was left whole" in figure.how
     assert "the machine was too busy" in figure.how
     assert latency_metrics(timing, "Here")["latency_ms_p90"].value is None
     stated = change("latency_ms", timing)["latency_ms"]
@@ -189,6 +191,19 @@ def test_runs_that_hardly_had_a_processor_have_no_throughput():
     timing = Timing([Block([], None, [(0.9, 0.0)] * 3)], [], 0.0, wide=True, busy=True)
     figure = throughput(timing, "Here", 32)
     assert figure.value is None and figure.high is None and "too busy" in figure.how
+
+
+def test_a_time_of_a_busy_machine_does_not_begin_at_nothing():
+    """A report gave 0 to 24.3 ms: the processor's clock had not moved in one run."""
+    timing = Timing(
+        [], [], 0.0, wide=True, spoiled=[Block([], None, [(0.03, 0.0), (0.02, 0.003)])], busy=True
+    )
+    figure = latency(timing, "Here")
+    assert figure.low == pytest.approx(3.0) and figure.value == pytest.approx(3.0)
+    assert "; 2 runs in 1 session in which hardly a run was left whole" in figure.how
+    nothing = replace(timing, spoiled=[Block([], None, [(0.03, 0.0)])])
+    assert latency(nothing, "Here").value is None and "no run had a processor" in latency(nothing, "Here").how
+    assert "1 runs in 1 session in which" in throughput(nothing, "Here", 32).how
 
 
 def test_enough_rounds_before_the_machine_became_busy_are_a_measurement():
