@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QPushButton,
     QScrollArea,
-    QSlider,
     QVBoxLayout,
     QWidget,
 )
@@ -19,6 +18,7 @@ from core.analysis.rows import Row
 from core.records.metrics import MetricKind
 from gui.base.translation import tr
 from gui.widgets.buttons import text
+from gui.widgets.value_boxes import Slider
 
 _STEPS = 400
 
@@ -96,7 +96,7 @@ class _Limit:
         self.label: QLabel = text(words)
         self.label.setToolTip(kind.help)
         self.unit = text(kind.shown_unit or kind.unit, "muted")
-        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider = Slider()
         self.slider.setObjectName(f"limit-{kind.id}")
         self.slider.setAccessibleName(words)
         self.slider.setRange(0, _STEPS)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFormLayout, QLabel, QLineEdit, QPushButton, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFormLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from core.common.declarations import ParameterDeclaration, declarations, value_at
 from core.document.grid_values import values_around
@@ -15,6 +15,7 @@ from gui.widgets.buttons import text
 from gui.widgets.combo import Combo
 from gui.widgets.fields import show_text
 from gui.widgets.form import LABEL_WIDTH
+from gui.widgets.value_boxes import SpinBox
 
 _FIELD = 320
 _KINDS = ("int", "float", "bool", "choice")
@@ -36,7 +37,7 @@ class GridEditor(QWidget):
         self.stage = Combo()
         self.names = (Combo(), Combo())
         self.values = (QLineEdit(), QLineEdit())
-        self.images = QSpinBox()
+        self.images = SpinBox()
         self.problem = text("", "problem", wrap=True)
         self.help = text("", "help", wrap=True)
         self._named()

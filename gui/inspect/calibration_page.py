@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from PySide6.QtWidgets import QCheckBox, QSpinBox
+from PySide6.QtWidgets import QCheckBox
 
 from core.deploy.quantization.advice import FASTEST, METHODS, Advice, Question, Trial
 from gui.base.translation import QT_TR_NOOP, tr
@@ -11,6 +11,7 @@ from gui.inspect.send_row import SendRow
 from gui.widgets.bar_table import Cell, Column
 from gui.widgets.buttons import ElidedLabel, text
 from gui.widgets.narrow_layout import TurningRow, beside
+from gui.widgets.value_boxes import SpinBox
 
 _TEXTS = JobTexts(
     start=QT_TR_NOOP("Try calibrations"),
@@ -85,8 +86,8 @@ class CalibrationPage(JobPage[Advice]):
         return dict(self.result.settings)
 
 
-def _number(name: str, label: str, bounds: tuple[int, int], value: int) -> QSpinBox:
-    box = QSpinBox()
+def _number(name: str, label: str, bounds: tuple[int, int], value: int) -> SpinBox:
+    box = SpinBox()
     box.setObjectName(name)
     box.setAccessibleName(label)
     box.setToolTip(label)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QSpinBox, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from core.analysis.sensitivity import Spread, most_sensitive, ratios_text, suggested_ratios
 from core.common.numbers import percent
@@ -16,6 +16,7 @@ from gui.inspect.work import MOST_IMAGES, PruneScan, QuantizeScan, Scan, ScanReq
 from gui.widgets.bar_table import Cell, Column
 from gui.widgets.buttons import text
 from gui.widgets.combo import Combo
+from gui.widgets.value_boxes import DoubleSpinBox, SpinBox
 
 _KINDS = (
     (QT_TR_NOOP("Pruning, inside of blocks"), ("prune", "block-internal")),
@@ -47,7 +48,7 @@ class SensitivityPage(JobPage[Scan]):
         self.kind = Combo("scan-kind", tr("What is scanned"))
         for title, kind in _KINDS:
             self.kind.addItem(tr(title), kind)
-        self.within = QDoubleSpinBox()
+        self.within = DoubleSpinBox()
         self.within.setObjectName("scan-within")
         self.within.setAccessibleName(tr("How narrow the intervals have to be"))
         self.within.setToolTip(
@@ -71,7 +72,7 @@ class SensitivityPage(JobPage[Scan]):
         self._build(top, (self.kind, self.within), self._sending())
 
     def _sending(self) -> SendRow:
-        self.loss = QDoubleSpinBox()
+        self.loss = DoubleSpinBox()
         self.loss.setObjectName("scan-loss")
         self.loss.setAccessibleName(tr("Points that each layer may lose by itself"))
         self.loss.setRange(0.0, 100.0)
@@ -79,7 +80,7 @@ class SensitivityPage(JobPage[Scan]):
         self.loss.setDecimals(2)
         self.loss.setValue(2.0)
         self.loss.setSuffix(tr(" points"))
-        self.count = QSpinBox()
+        self.count = SpinBox()
         self.count.setObjectName("scan-count")
         self.count.setAccessibleName(tr("How many of the most sensitive layers stay float"))
         self.count.setRange(1, 999)

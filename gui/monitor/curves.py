@@ -1,7 +1,7 @@
 """The two plots of a run, loss and accuracy of all stages on one time line, and what shapes them."""
 
-from PySide6.QtCore import QSettings, Qt
-from PySide6.QtWidgets import QHBoxLayout, QSlider, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QSettings
+from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
@@ -11,6 +11,7 @@ from gui.runs.run_state import RunState
 from gui.widgets.buttons import text
 from gui.widgets.combo import Combo
 from gui.widgets.curve_plot import CurvePlot, CurveStyle
+from gui.widgets.value_boxes import Slider
 
 _LOSS = {
     "step_loss": CurveStyle(QT_TR_NOOP("training, every few steps"), 0, 1.0, faint=True),
@@ -55,7 +56,7 @@ class Curves(QWidget):
         self.retheme()
 
     def _tools(self) -> QHBoxLayout:
-        self.smoothing = QSlider(Qt.Orientation.Horizontal)
+        self.smoothing = Slider()
         self.smoothing.setObjectName("smoothing")
         self.smoothing.setAccessibleName(tr("Smoothing"))
         self.smoothing.setRange(0, 99)

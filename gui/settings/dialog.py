@@ -4,11 +4,9 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialog,
-    QDoubleSpinBox,
     QHBoxLayout,
     QListWidget,
     QPushButton,
-    QSpinBox,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -28,6 +26,7 @@ from gui.settings.storage_page import StoragePage
 from gui.settings.store import DEVICES, LEAST_WATTS, MOST_PROCESSES, MOST_THREADS, MOST_WATTS, Settings
 from gui.settings.trust_page import TrustPage
 from gui.widgets.buttons import text
+from gui.widgets.value_boxes import DoubleSpinBox, SpinBox
 
 _THEMES = (
     ("system", QT_TR_NOOP("As the system")),
@@ -144,7 +143,7 @@ class SettingsDialog(QDialog):
             lambda: settings.set("compute/device", self.device.currentData())
         )
         page.row(tr("Device"), self.device, tr("Where networks are trained."))
-        self.threads = QSpinBox()
+        self.threads = SpinBox()
         self.threads.setObjectName("threads")
         self.threads.setRange(0, policy.threads or MOST_THREADS)
         self.threads.setSpecialValueText(tr("one per core"))
@@ -171,7 +170,7 @@ class SettingsDialog(QDialog):
             tr("torch.compile"), self.compiled,
             tr("Faster steps after a minute or so of compiling, with other last digits; the run says so."),
         )  # fmt: skip
-        self.processes = QSpinBox()
+        self.processes = SpinBox()
         self.processes.setObjectName("processes")
         self.processes.setRange(1, MOST_PROCESSES)
         self.processes.setValue(settings.processes)
@@ -181,7 +180,7 @@ class SettingsDialog(QDialog):
             tr("Processes for a stage"), self.processes,
             tr("Several GPUs of this machine train a stage together, one process for each; on a processor they share its threads."),
         )  # fmt: skip
-        self.watts = QDoubleSpinBox()
+        self.watts = DoubleSpinBox()
         self.watts.setObjectName("core-watts")
         self.watts.setRange(LEAST_WATTS, MOST_WATTS)
         self.watts.setDecimals(1)

@@ -4,12 +4,14 @@ from PySide6.QtCore import QEvent, QRect, QSize, Qt
 from PySide6.QtGui import QHelpEvent, QPaintEvent
 from PySide6.QtWidgets import QComboBox, QStyle, QStyleOptionComboBox, QStylePainter, QToolTip, QWidget
 
+from gui.widgets.value_boxes import WheelNeedsFocus
+
 _MARGIN = 2  # that the style keeps around the text
 _NARROWEST = 84  # pixels to which it gives way where room is short
 _AROUND = 28  # pixels beside the text: the list's frame and padding
 
 
-class Combo(QComboBox):
+class Combo(WheelNeedsFocus, QComboBox):
     """As `QComboBox`; the list is as wide as its longest entry and stays on the screen.
 
     The box itself gives way where room is short, and what is chosen then ends in "…".
@@ -21,6 +23,7 @@ class Combo(QComboBox):
 
     def __init__(self, name: str = "", said: str = ""):
         super().__init__()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setObjectName(name)
         self.setAccessibleName(said)
 

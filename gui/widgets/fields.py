@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import (
-    QAbstractSpinBox,
     QCheckBox,
     QComboBox,
     QHBoxLayout,
     QLineEdit,
     QPlainTextEdit,
-    QSlider,
-    QSpinBox,
     QWidget,
 )
 
@@ -24,6 +21,7 @@ from core.common.declarations import ParameterDeclaration
 from gui.base.translation import tr
 from gui.widgets.combo import Combo
 from gui.widgets.number_box import NumberBox
+from gui.widgets.value_boxes import Slider, SpinBox
 
 _SHARE_BOX = 84  # pixels at least; the slider takes the rest
 _INT_MAX = 2**31 - 1  # what Qt's spin box can hold, not a bound of the parameter
@@ -52,9 +50,6 @@ class Field(QWidget):
         for widget in (main, *others):
             layout.addWidget(widget)
         self.setFocusProxy(main)
-        if isinstance(main, QAbstractSpinBox | QComboBox):
-            main.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            main.installEventFilter(self)
 
     def value(self) -> Any:
         raise NotImplementedError
@@ -65,13 +60,6 @@ class Field(QWidget):
     def sentence(self) -> str:
         """What the current choice means; empty for other fields."""
         return ""
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """The wheel scrolls the page, and changes a value only in the field that has the focus."""
-        if event.type() == QEvent.Type.Wheel and isinstance(watched, QWidget) and not watched.hasFocus():
-            event.ignore()
-            return True
-        return super().eventFilter(watched, event)
 
 
 class ToggleField(Field):
@@ -154,7 +142,7 @@ class ShareField(FloatField):
 
     def __init__(self, declaration: ParameterDeclaration):
         super().__init__(declaration)
-        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider = Slider()
         self.slider.setProperty("role", "share")
         self.slider.setObjectName("share-slider")
         self.slider.setAccessibleName(tr("{label}: slider", label=declaration.label))
@@ -166,7 +154,6 @@ class ShareField(FloatField):
             round((declaration.high or 1) / self._place) - declaration.open_high,
         )
         self.slider.setPageStep(self._FINE)
-        self.slider.installEventFilter(self)
         self.layout().insertWidget(0, self.slider, 1)  # type: ignore[union-attr]
         self.box.lineEdit().textChanged.connect(lambda _text: self._fit())
         self.box.valueChanged.connect(lambda _value: self._fit())
@@ -291,8 +278,8 @@ class TextField(Field):
             self.changed.emit(self._shown)
 
 
-def _int_box(declaration: ParameterDeclaration) -> QSpinBox:
-    box = QSpinBox()
+def _int_box(declaration: ParameterDeclaration) -> SpinBox:
+    box = SpinBox()
     low = -_INT_MAX if declaration.low is None else int(declaration.low) + declaration.open_low
     high = _INT_MAX if declaration.high is None else int(declaration.high) - declaration.open_high
     box.setRange(low, high)

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QGridLayout,
     QHBoxLayout,
+    QMenu,
     QPushButton,
     QToolButton,
     QVBoxLayout,
@@ -25,7 +26,6 @@ from core.common.params import Params
 from gui.base import theme
 from gui.base.translation import tr
 from gui.widgets.buttons import text
-from gui.widgets.combo import Combo
 from gui.widgets.fields import ChoiceField, Field, Option, TextField
 from gui.widgets.fold import Fold, keep_space
 from gui.widgets.free_button import FreeButton
@@ -102,22 +102,21 @@ class Form(QWidget):
             layout.addWidget(fold)
 
     def _presets(self) -> QWidget:
-        """A box whose entries fill several settings in at once; it shows its name again afterwards."""
-        box = Combo(f"preset-{'.'.join(self._where)}", tr("Fill in"))
-        box.setToolTip(tr("Sets values that belong together; the other settings stay as they are"))
-        box.setMaximumWidth(FIELD_WIDTH)
-        box.addItem(tr("Fill in…"))
+        """A button whose menu fills several settings in at once."""
+        button = QPushButton(tr("Fill in…"))
+        button.setObjectName(f"preset-{'.'.join(self._where)}")
+        button.setToolTip(tr("Sets values that belong together; the other settings stay as they are"))
+        button.setMaximumWidth(FIELD_WIDTH)
+        button.setAutoDefault(False)
+        menu = QMenu(button)
+        menu.setToolTipsVisible(True)
         for preset in self.model.presets:
-            box.addItem(tr(preset.title), dict(preset.values))
-            box.setItemData(box.count() - 1, tr(preset.help), Qt.ItemDataRole.ToolTipRole)
-
-        def fill(index: int) -> None:
-            if index:
-                self.filled.emit(self._where, box.itemData(index))
-                box.setCurrentIndex(0)
-
-        box.activated.connect(fill)
-        return box
+            entry = menu.addAction(tr(preset.title))
+            entry.setToolTip(tr(preset.help))
+            entry.setData(dict(preset.values))
+        menu.triggered.connect(lambda entry: self.filled.emit(self._where, entry.data()))
+        button.setMenu(menu)
+        return button
 
     def _grid(self, fields: Sequence[ParameterDeclaration], options: Options) -> QWidget:
         page = QWidget()

@@ -2,15 +2,16 @@
 
 from PySide6.QtCore import QRect
 from PySide6.QtGui import QValidator
-from PySide6.QtWidgets import QDoubleSpinBox, QStyle, QStyleOptionSpinBox
+from PySide6.QtWidgets import QStyle, QStyleOptionSpinBox
 
 from core.common.declarations import ParameterDeclaration
+from gui.widgets.value_boxes import DoubleSpinBox
 
 _CURSOR = 8  # pixels for the cursor and the margins of the line
 _DECIMALS = 12  # a spin box rounds to so many; parameters are never finer
 
 
-class NumberBox(QDoubleSpinBox):
+class NumberBox(DoubleSpinBox):
     """A spin box that writes numbers short (5e-05, 0.3) and reads them in any form."""
 
     def __init__(self, declaration: ParameterDeclaration):
