@@ -22,7 +22,8 @@ from gui.base import theme
 from gui.base.translation import tr
 from gui.help import guide
 
-DIALECT = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
+_DIALECT = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
+_NEW_LINE = "\u2028"  # within a block of text
 _AIR = 12  # pixels above a heading that was jumped to
 _SEEN = 0.08  # of the height: a hit that is nearer to an edge is scrolled away from there
 
@@ -35,6 +36,11 @@ class Heading:
     title: str
     anchor: str
     position: int
+
+
+def set_markdown(document: QTextDocument, markdown: str) -> None:
+    """Fill a document; `<br>`, the only way to a new line in a cell of a table, is the only HTML that counts."""
+    document.setMarkdown(markdown.replace("<br>", _NEW_LINE), _DIALECT)
 
 
 class DocumentPage(QTextBrowser):
@@ -66,7 +72,7 @@ class DocumentPage(QTextBrowser):
         document = self.document()
         document.setDocumentMargin(22)
         document.setUndoRedoEnabled(False)
-        document.setMarkdown(markdown, DIALECT)
+        set_markdown(document, markdown)
         cursor = QTextCursor(document)
         cursor.beginEditBlock()  # one layout for all of it
         self._dress(c)

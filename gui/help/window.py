@@ -15,7 +15,7 @@ from gui.base import theme
 from gui.base.screen import resize_within_screen
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.help import guide
-from gui.help.page import DIALECT, DocumentPage
+from gui.help.page import DocumentPage, set_markdown
 from gui.help.search_row import SearchRow
 from gui.widgets.combo import Combo
 from gui.widgets.splitter import Splitter
@@ -195,7 +195,7 @@ class HelpWindow(QWidget):
     def _text_of(self, name: str) -> str:
         if name not in self._texts:
             document = QTextDocument()
-            document.setMarkdown(guide.read(name), DIALECT)
+            set_markdown(document, guide.read(name))
             self._texts[name] = document.toPlainText().casefold()
         return self._texts[name]
 

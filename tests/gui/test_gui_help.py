@@ -32,6 +32,16 @@ def test_every_link_inside_the_guide_leads_somewhere(window: MainWindow) -> None
     help.close()
 
 
+def test_a_cell_of_the_reference_begins_new_lines(window: MainWindow) -> None:
+    """`<br>` stood there as it is written."""
+    help = window.dialogs.show_reference()
+    assert "<br>" in guide.read(guide.REFERENCE)
+    words = help.page.toPlainText()
+    assert "<br" not in words and "weights stay float32.\nauto: " in words
+    assert "<br" not in help._text_of(guide.REFERENCE)
+    help.close()
+
+
 def test_code_takes_the_ground_of_the_theme(qtbot: Any, window: MainWindow) -> None:
     card = window.export.view.model_card
     card.show_text("Written as `distilled.onnx`.")
