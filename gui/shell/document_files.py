@@ -104,12 +104,24 @@ class DocumentFiles:
 
     def may_leave(self) -> bool:
         """Whether the document may be replaced; asks about unsaved changes."""
+        return self._asked(tr("Save them, or go on without them."))
+
+    def may_close(self) -> bool:
+        """Whether the window may be closed; a document without a file is there again the next time (`session_memory`)."""
+        if self._document.path is not None:
+            return self.may_leave()
+        return self._asked(
+            tr("Save them in a file. Otherwise they are here again the next time, as unsaved as now.")
+        )
+
+    def _asked(self, ways: str) -> bool:
+        """Whether a person lets go of unsaved changes, or saves them."""
         if not self._document.modified:
             return True
         answer = self._messages.question(
             tr("Unsaved changes"),
             tr("“{name}” has changes that are not saved.", name=self._document.name),
-            tr("Save them, or go on without them."), (SAVE, LEAVE, CANCEL),
+            ways, (SAVE, LEAVE, CANCEL),
         )  # fmt: skip
         return answer == LEAVE or (answer == SAVE and self.save())
 

@@ -159,7 +159,7 @@ class MainWindow(QMainWindow):
         )
         self.run_controller.settle = self.trusting.settle
         self.closing = Closing(
-            self, session, messages, self.document_files.may_leave, self.status.say,
+            self, session, messages, self.document_files.may_close, self.status.say,
             lambda: len(self.queue_runner.queue.entries),
         )  # fmt: skip
 

@@ -275,9 +275,11 @@ def test_what_was_open_is_open_again(
 def test_what_was_made_and_not_saved_is_still_unsaved(
     qtbot: Any, qapp: QApplication, tree: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tree.messages, "question", lambda *_: LEAVE)
+    asked: list[str] = []
+    monkeypatch.setattr(tree.messages, "question", lambda *texts: asked.append(texts[2]) or LEAVE)
     tree.document_files.open_made(tree.document.pipeline, tmp_path)
     tree.close()
+    assert len(asked) == 1 and "here again the next time" in asked[0]
     qtbot.waitUntil(lambda: not tree.isVisible(), timeout=30_000)
     again = app.make_window(qapp)
     qtbot.addWidget(again)
