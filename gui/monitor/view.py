@@ -28,6 +28,7 @@ from gui.widgets.splitter import Splitter
 from gui.widgets.throttle import Throttle
 
 _REDRAW_MS = 100
+_PLOTS, _LISTS = 460, 420  # pixels of height where they stand below each other
 
 
 class MonitorView(QWidget):
@@ -112,7 +113,7 @@ class MonitorView(QWidget):
         self._side.addWidget(lists, 1)
         self._side.addWidget(self.meters)
         side.setMinimumWidth(320)
-        splitter = TurningSplitter("monitor-splitter", plots, side)
+        splitter = TurningSplitter("monitor-splitter", plots, side, heights=(_PLOTS, _LISTS))
         splitter.setSizes([740, 380])
         splitter.setStretchFactor(0, 1)
         return splitter

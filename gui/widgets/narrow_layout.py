@@ -69,6 +69,12 @@ class TurningRow(QWidget):
         for number, part in enumerate(parts):
             self._row.addWidget(part, stretch[number] if stretch else 1)
 
+    def sizeHint(self) -> QSize:
+        """Side by side no more height than the parts need, as `Splitter`."""
+        hint = super().sizeHint()
+        beside = self._row.direction() == QBoxLayout.Direction.LeftToRight
+        return QSize(hint.width(), self.minimumSizeHint().height()) if beside else hint
+
     def fit(self, room: int) -> None:
         """Turn as so many pixels of width allow."""
         turn(self._row, least_width(self._parts, self._gap) > room)

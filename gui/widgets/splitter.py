@@ -26,6 +26,10 @@ class Splitter(QSplitter):
         for part in parts:
             self.addWidget(part)
 
+    def sizeHint(self) -> QSize:
+        """A place scrolls where its parts would like more height than there is: they ask for what they need."""
+        return QSize(super().sizeHint().width(), self.minimumSizeHint().height())
+
     def createHandle(self) -> QSplitterHandle:
         return _Handle(self.orientation(), self)
 
@@ -46,10 +50,6 @@ class FittingSplitter(Splitter):
         self._above, self._below, self._lower = above, below, lower
         self._chosen = False  # by a person
         self.splitterMoved.connect(self._moved)
-
-    def sizeHint(self) -> QSize:
-        """Places scroll rather than squeeze: no more height than both need."""
-        return QSize(super().sizeHint().width(), self.minimumSizeHint().height())
 
     def saveState(self) -> QByteArray:
         """Nothing as long as no person has dragged the handle."""

@@ -100,6 +100,16 @@ def test_the_steps_names_are_read_whole_in_a_small_window(qtbot: Any, ready: Mai
         assert title.minimumSizeHint().width() <= title.width()
 
 
+def test_nothing_is_scrolled_to_in_a_usual_window(qtbot: Any, ready: MainWindow) -> None:
+    """The button Export lay below the edge: its settings asked for the height that they would like to have."""
+    ready.resize(1152, 720)
+    ready.go("export")
+    frame = ready.export.view.parentWidget().parentWidget()
+    qtbot.waitUntil(lambda: len(ready.export.view.ladder.lines()) > 1, timeout=10_000)
+    qtbot.waitUntil(lambda: not frame.verticalScrollBar().maximum())  # type: ignore[attr-defined]
+    assert not ready.export.view.button.visibleRegion().isEmpty()
+
+
 def test_the_format_decides_the_ending_and_a_written_name_stays(ready: MainWindow) -> None:
     place, view = ready.export, ready.export.view
     for name, form in FORMATS.items():

@@ -31,6 +31,15 @@ def view(qtbot: Any, theme: Theme) -> MonitorView:
     return made
 
 
+def test_both_plots_and_the_log_are_seen_in_a_usual_window(view: MonitorView, qtbot: Any) -> None:
+    """The loss alone filled it: a place is as high as its parts would like, where one of them has a height for its width."""
+    view.show_state(taken(*started(), epoch("a", 1, 10, 50)), "running")
+    assert view.heightForWidth(1058) <= 560
+    view.resize(1058, 600)
+    qtbot.waitUntil(lambda: min(plot.plot.height() for plot in view.curves.plots) >= 110)
+    assert view.log.height() >= 100 and view.meters.geometry().bottom() <= view.height()
+
+
 def test_stages_go_through_their_states() -> None:
     state = taken(*started())
     assert [stage.status for stage in state.stages.values()] == ["running", "waiting"]
