@@ -18,6 +18,7 @@ from core.common.files import put_in_place
 from core.common.keys import make_key
 from core.document.pipeline import StageNode
 from core.document.stage_keys import stage_key
+from core.engine.finished_by_hand import FinishedByHand
 from core.engine.latency_search import LatencyTargets
 from core.engine.precision_choice import PrecisionChoices, add_trial_note
 from core.engine.ranks import made_by_ranks, together
@@ -44,6 +45,7 @@ class StageRunner:
         self.inputs = StageInputs(context)
         self._precisions, self._latency_targets = PrecisionChoices(context), LatencyTargets(context)
         self._store = context.store("models")
+        self._finished = FinishedByHand(context)
         self.before_work: Callable[[], None] = lambda: None
         """Called before a stage is made, which the caches have not."""
 
@@ -83,6 +85,7 @@ class StageRunner:
         """Run the stage, move its result into the run folder and keep it in the cache."""
         self.before_work()
         key = stage_key(self.context.pipeline, node.id, seed)
+        self._finished.tell(key, node.title, cache_key)
         folder = self.context.run.stage_folder(key)
         _log.info("Stage %s is not in the cache (%s) and is made.", key, cache_key[:12])
         scratch = self.context.run.scratch / key
@@ -96,6 +99,7 @@ class StageRunner:
             else:
                 cut_at = self.make_network(node, stage_input, context, new_folder, add_notes)
             if cut_at is not None:  # a person's "finish now" is part of what made this result
+                self._finished.remember(cache_key, new_folder.outcome.notes)
                 cache_key = make_key({"key": cache_key, "cut_at": cut_at})
         else:
             self._make_file(node, seed, stage_input, cache_key, scratch, new_folder, on_fraction)
