@@ -10,6 +10,7 @@ import io
 import os
 import time
 import unicodedata
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,7 +96,8 @@ class Tally:
     unreadable: int = 0
     labelled: int = 0
     right: list[int] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    seconds: list[deque[float]] = field(default_factory=list)
+    """Of every model, of each image; of a camera, of the last `MOST_IMAGES`."""
 
     @classmethod
     def of(cls, trials: Iterable[Trial]) -> "Tally":
@@ -112,10 +114,9 @@ class Tally:
             return
         self.tried += 1
         self.agreeing += bool(trial.agree)
-        self.seconds = self.seconds or [0.0] * len(trial.answers)
-        self.seconds = [
-            total + answer.seconds for total, answer in zip(self.seconds, trial.answers, strict=True)
-        ]
+        self.seconds = self.seconds or [deque(maxlen=MOST_IMAGES) for _ in trial.answers]
+        for times, answer in zip(self.seconds, trial.answers, strict=True):
+            times.append(answer.seconds)
         if trial.truth:
             self.labelled += 1
             self.right = self.right or [0] * len(trial.answers)
@@ -127,9 +128,9 @@ class Tally:
             return None
         return (100 * self.right[model] / self.labelled, *wilson(self.right[model], self.labelled))
 
-    def mean_seconds(self, model: int) -> float | None:
-        """Running average of a model's time; None before its first image."""
-        return self.seconds[model] / self.tried if self.tried else None
+    def median_seconds(self, model: int) -> float | None:
+        """The median of a model's times so far, which a slow first image hardly moves; None before its first image."""
+        return median(self.seconds[model]) if self.tried else None
 
 
 class Tryout:

@@ -10,11 +10,15 @@ from gui.widgets.buttons import ElidedLabel, text
 NOTHING = "—"
 _FIGURES = (
     ("now", QT_TR_NOOP("This image"), QT_TR_NOOP("Time of this image: the median of up to three runs")),
-    ("mean", QT_TR_NOOP("Average"), QT_TR_NOOP("Mean over the images tried so far")),
+    (
+        "median",
+        QT_TR_NOOP("Median"),
+        QT_TR_NOOP("Median over the images tried so far: a slow first image hardly moves it"),
+    ),
     (
         "rate",
         QT_TR_NOOP("Frames per second"),
-        QT_TR_NOOP("1 divided by the average time: what the model alone could do"),
+        QT_TR_NOOP("1 divided by the median time: what the model alone could do"),
     ),
 )
 
@@ -62,7 +66,7 @@ class AnswerCard(QFrame):
         self.title.setText(title or tr("No model chosen"))
         self.setAccessibleName(f"{self._role}: {title or 'no model chosen'}")
         self.show_answer(None)
-        self.show_mean(None)
+        self.show_median(None)
 
     def show_answer(self, answer: Answer | None, words: str = "") -> None:
         """Show an answer; `words` stand where there is none."""
@@ -72,9 +76,9 @@ class AnswerCard(QFrame):
         self.bars.show_best([(name, share, None) for name, share in answer.best] if answer else [])
         self.figures["now"].setText(milliseconds(answer.seconds) if answer else NOTHING)
 
-    def show_mean(self, seconds: float | None) -> None:
-        """Show the running average."""
-        self.figures["mean"].setText(milliseconds(seconds) if seconds else NOTHING)
+    def show_median(self, seconds: float | None) -> None:
+        """Show the median so far."""
+        self.figures["median"].setText(milliseconds(seconds) if seconds else NOTHING)
         self.figures["rate"].setText(f"{1 / seconds:,.0f}".replace(",", "\u202f") if seconds else NOTHING)
 
 

@@ -352,4 +352,4 @@ class TryoutPlace(QObject):
         self.view.show_tally(self.tally, total, rate)
         for card, place in zip(self.view.answers, self.chooser.places, strict=True):
             tried = place is not None and self.tally.tried > 0
-            card.show_mean(self.tally.mean_seconds(place) if tried and place is not None else None)
+            card.show_median(self.tally.median_seconds(place) if tried and place is not None else None)

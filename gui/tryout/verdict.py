@@ -75,8 +75,8 @@ def in_words(tally: Tally, total: int, both: bool, rate: float | None) -> str:
     if tally.unreadable:
         parts.append(tr("{unreadable} not readable", unreadable=tally.unreadable))
     if tally.tried:
-        times = [milliseconds(tally.mean_seconds(place) or 0.0) for place in range(len(tally.seconds))]
-        parts.append(tr("mean time ") + " against ".join(times))
+        times = [milliseconds(tally.median_seconds(place) or 0.0) for place in range(len(tally.seconds))]
+        parts.append(tr("median time ") + " against ".join(times))
     if rate is not None:
         parts.append(tr("{rate:.1f} pictures a second, preparing the picture included", rate=rate))
     return " · ".join(parts)

@@ -148,7 +148,7 @@ def test_the_baseline_stands_against_the_result(qtbot: Any, place: TryoutPlace, 
     assert pictured(place) == "#ff0000"
     trial = place.view.table.rows.trials[0]
     for card, answer in zip(place.view.answers, trial.answers if trial else (), strict=True):
-        assert card.figures["now"].text() == card.figures["mean"].text() == milliseconds(answer.seconds)
+        assert card.figures["now"].text() == card.figures["median"].text() == milliseconds(answer.seconds)
         assert card.figures["rate"].text().replace("\u202f", "") == f"{1 / answer.seconds:.0f}"
         assert "No model" not in card.accessibleName()
     assert [milliseconds(s) for s in (0.1234, 0.01234, 0.001234, 0.0001234)] == [
@@ -166,7 +166,7 @@ def test_a_folder_is_summed_up_and_stepped_through(qtbot: Any, place: TryoutPlac
     assert [words[2] for words in table_words] == ["≠  differ"] * 3 + ["⚠  not readable"]
     assert table_words[0][0] == "blue  96 %" and table_words[0][1] == "red  96 %"
     words = view.summary.text()
-    assert words.startswith("3 images tried · 0 agree (0.0 %), 3 differ · 1 not readable · mean time ")
+    assert words.startswith("3 images tried · 0 agree (0.0 %), 3 differ · 1 not readable · median time ")
     assert table.current() == 0 and view.picture.caption.whole == "blue.png"
     qtbot.keyClick(table, Qt.Key.Key_Down)
     assert view.picture.caption.whole == "green.png"
