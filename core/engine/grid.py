@@ -40,7 +40,8 @@ def run_grid(
     node, _ = runner.settled(node, seed, runner.inputs.stage_input(node, seed))
     points, combinations = [], combinations_of(grid)
     key = stage_key(runner.context.pipeline, node.id, seed)
-    runner.context.emit(GridStarted(key, *axes_of(node, grid), number))
+    told = _with_images_of(grid, runner.context.data)
+    runner.context.emit(GridStarted(key, *axes_of(node, told), number))
     for index, settings in enumerate(combinations):
         runner.context.control.checkpoint()
         text = ", ".join(f"{name} {value}" for name, value in settings.items())
@@ -49,8 +50,13 @@ def run_grid(
         points.append(_point(runner, store, changed, grid, seed, settings))
         runner.context.emit(GridPointDone(key, index, points[-1].top1, number))
         on_fraction((index + 1) / len(combinations))
-    write_grid(runner.context.run, node, number, points)
+    write_grid(runner.context.run, node, told, number, points)
     return points
+
+
+def _with_images_of(grid: Grid, data: ImageData) -> Grid:
+    """The grid as it is told: judged on no more validation images than there are."""
+    return grid.model_copy(update={"images": min(grid.images, len(data.split("validation")))})
 
 
 def combinations_of(grid: Grid) -> list[dict[str, Any]]:

@@ -61,6 +61,7 @@ class Forecast:
         latency_ms: predicted for one image on one thread; None where there is no prediction.
         latency_error: what such a prediction is usually off by, as a share.
         measuring: there will be a prediction once this machine has been measured.
+        train_images, validation_images: of the data set; None while it has not been read.
     """
 
     id: str
@@ -74,6 +75,8 @@ class Forecast:
     latency_ms: float | None = None
     latency_error: float = 0.0
     measuring: bool = False
+    train_images: int | None = None
+    validation_images: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,9 +48,8 @@ def grid_file(number: int, ending: str = "json") -> str:
     return f"grid-{number + 1}.{ending}" if number else f"grid.{ending}"
 
 
-def write_grid(run: RunFolder, node: StageNode, number: int, points: list[Point]) -> None:
+def write_grid(run: RunFolder, node: StageNode, grid: Grid, number: int, points: list[Point]) -> None:
     """The data, the table and the picture of a grid in the run folder."""
-    grid = run.pipeline.axes.grids[number]
     picture = heat_map(node, grid, points)
     plain = {
         "stage": node.id,

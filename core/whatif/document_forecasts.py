@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -63,12 +64,12 @@ class WhatIf:
             control.checkpoint()
             with isolated_rng():  # new layers draw weights, perhaps beside a run that trains
                 forecasts[source.id] = self._source_forecasts.forecast(source, pipeline, base, data)
-            yield forecasts[source.id].forecast
+            yield _with_images(forecasts[source.id].forecast, data)
         for node in pipeline.active:
             control.checkpoint()
             with isolated_rng():
                 forecasts[node.id] = self._stage_forecasts.forecast(node, forecasts[pipeline.parent(node)])
-            yield forecasts[node.id].forecast
+            yield _with_images(forecasts[node.id].forecast, data)
 
     def _data(self, pipeline: Pipeline, base: Path) -> ImageData | str:
         """The data set, or why the number of classes is not known yet."""
@@ -89,6 +90,14 @@ class WhatIf:
             return "Known after the data set has been read for the first time: Pre-flight and Run read it."
         except EspalierError as error:
             return error.message
+
+
+def _with_images(forecast: Forecast, data: ImageData | str) -> Forecast:
+    """The forecast, with how many images there are to calibrate and to judge on."""
+    if isinstance(data, str):
+        return forecast
+    counts = (len(data.split("train")), len(data.split("validation")))
+    return replace(forecast, train_images=counts[0], validation_images=counts[1])
 
 
 class _TakesLong(Exception):

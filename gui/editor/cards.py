@@ -113,7 +113,7 @@ def cards(
         place[node.id] = len(parents)
         parents.append(place.get(parent, 0))
         rows.append(Card(
-            "stage", node.id, node.title, summary.with_free(pipeline, node, summary.stage_summary(pipeline, node)),
+            "stage", node.id, node.title, summary.with_free(pipeline, node, summary.stage_summary(pipeline, node, forecasts.get(node.id))),
             node.stage.icon, " · ".join(marks), node.enabled, _count(problems, ("stages", number)),
             _first(problems, ("stages", number)) or (facts(forecasts.get(node.id)) if node.enabled else ""),
             rough_duration(times[node.id]) if node.id in times else "",

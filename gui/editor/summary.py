@@ -11,6 +11,7 @@ from core.document.expansion import labels
 from core.document.free_text import as_text
 from core.document.pipeline import Grid, Pipeline, SourceNode, StageNode
 from core.document.stage_tree import references
+from core.whatif import Forecast
 from gui.base.translation import tr
 
 _SEPARATOR = " · "
@@ -45,8 +46,13 @@ def _grid(pipeline: Pipeline, grid: Grid) -> str:
     return tr("grid over {stage}: {axes}", stage=names.get(grid.stage, grid.stage), axes=axes)
 
 
-def stage_summary(pipeline: Pipeline, node: StageNode) -> str:
-    """ "ratio 0.3 · block-internal · 2 epochs": the first settings, and the others that were set."""
+def stage_summary(pipeline: Pipeline, node: StageNode, forecast: Forecast | None = None) -> str:
+    """ "ratio 0.3 · block-internal · 2 epochs": the first settings, and the others that were set.
+
+    Args:
+        forecast: knows how many images there are: of more than that are asked for, all are taken.
+    """
+    images = forecast.train_images if forecast is not None else None
     names = {stage.id: stage.title for stage in pipeline.stages}
     teachers = references(node.kind)
     fields, parts = declarations(node.stage.Settings), []
@@ -66,7 +72,13 @@ def stage_summary(pipeline: Pipeline, node: StageNode) -> str:
             value = str(node.settings.get(field.name, ""))
             parts.append(f"{_small(field.label)} {names.get(value, value) or tr('not chosen')}")
         elif field.name in leading or field.name in node.settings or _led(field, fields):
-            parts.append(shown_value(field, values[field.name]))
+            value = values[field.name]
+            if field.name == "images" and images is not None and isinstance(value, int) and value > images:
+                parts.append(
+                    tr("{setting} {count} of {count}: all", setting=_small(field.label), count=images)
+                )
+                continue
+            parts.append(shown_value(field, value))
     return _SEPARATOR.join([part for part in parts if part][:_LONGEST])
 
 

@@ -381,6 +381,9 @@ def test_a_card_says_of_a_number_what_it_is(tiny: Pipeline) -> None:
     assert stage_summary(pipeline, pipeline.stage(bits)) == "block 32 · compensated"
     pipeline, int8 = stage_tree.add_stage(tiny, "quantize-static", "pruned")
     assert stage_summary(pipeline, pipeline.stage(int8)).startswith("calibration images 256 · ")
+    few = Forecast(int8, "pruned", train_images=172)  # where the run took 172
+    words = stage_summary(pipeline, pipeline.stage(int8), few)
+    assert words.startswith("calibration images 172 of 172: all · ")
 
 
 def test_a_setting_that_came_later_is_on_the_card_only_where_it_was_set(tiny: Pipeline) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.deploy.onnx_export import metadata_of
 from core.deploy.quantization import bias, equalise, equalise_choice, smooth
-from core.deploy.quantization.calibration import Ranges, Sample, collect_ranges, draw
+from core.deploy.quantization.calibration import Ranges, Sample, collect_ranges, draw, fewer_than_asked
 from core.deploy.quantization.graph import (
     Layer,
     finish,
@@ -149,6 +149,7 @@ def calibrated(
     measures = bool(arguments.get("ranges", True))
     notes = [machine_sentence(numbers)] if measures else []
     sample = draw(model, arguments, "train", arguments["images_count"], arguments["seed"])
+    notes.append(fewer_than_asked(sample, arguments["images_count"]) if measures else "")
     corrects = wants_correction(arguments.get("correct_bias", "off"), model)
     if corrects:
         model = bias.with_biases(model, layers)

@@ -106,6 +106,13 @@ def draw(
     return Sample(images, rows, labels, preprocess, fixed)
 
 
+def fewer_than_asked(sample: Sample, count: int) -> str:
+    """A sentence where there were fewer images for calibration than were asked for; "" where there were enough."""
+    if len(sample) >= count:
+        return ""
+    return f"Calibrated on {len(sample)} images; {count} were asked for."
+
+
 def _in_file_order(model: "onnx.ModelProto", classes: tuple[str, ...]) -> np.ndarray:
     """For each class of the data set, its logit in the file: int64 [k].
 

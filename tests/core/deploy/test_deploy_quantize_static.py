@@ -14,7 +14,7 @@ from core.data.store import open_data
 from core.deploy.onnx_export import annotate, metadata_of
 from core.deploy.quantization import bias, equalise
 from core.deploy.quantization.calibrated import calibrated, resolve_activations
-from core.deploy.quantization.calibration import draw
+from core.deploy.quantization.calibration import draw, fewer_than_asked
 from core.deploy.quantization.graph import array_of, layers_of, node_called, prepare
 from core.deploy.quantization.qdq import NumberFormat, is_quantized, quantized
 from core.deploy.quantization.sessions import sqnr
@@ -206,6 +206,8 @@ def test_calibration_images_are_training_images_evenly_over_the_classes(job_argu
     assert sample.labels.tolist() == [order[label] for label in data.labels[sample.rows]]
     assert set(np.bincount(sample.labels, minlength=10)) == {5}
     assert draw(model, arguments, "train", 50, 3).rows.tolist() == sample.rows.tolist()
+    assert fewer_than_asked(sample, 50) == ""
+    assert fewer_than_asked(sample, 256) == "Calibrated on 50 images; 256 were asked for."
     assert draw(model, arguments, "train", 50, 4).rows.tolist() != sample.rows.tolist()
     with pytest.raises(EspalierError, match="The file and the data set have different classes"):
         draw(prepare(Path(job_arguments["source"])), arguments, "train", 50, 3)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from core.data.image_data import ImageData
-from core.engine.grid import _judged_on
+from core.document.model import Grid
+from core.engine.grid import _judged_on, _with_images_of
 
 
 def test_points_are_judged_on_images_of_all_classes() -> None:
@@ -18,4 +19,9 @@ def test_points_are_judged_on_images_of_all_classes() -> None:
     assert np.bincount(data.labels[judged], minlength=10).tolist() == [2] * 10
     assert set(judged) <= set(rows["validation"]) and (np.diff(judged) > 0).all()
     assert _judged_on(data, 1000).split("validation").tolist() == rows["validation"].tolist()
+    many = Grid(
+        stage="a", settings={"ratio": (0.1,)}, images=2000
+    )  # a heat map said 2000 where there were fewer
+    assert _with_images_of(many, data).images == len(rows["validation"])
+    assert _with_images_of(many.model_copy(update={"images": 20}), data).images == 20
     assert data.split("validation").tolist() == rows["validation"].tolist()

@@ -89,6 +89,17 @@ def test_several_prunings_of_one_stage_reach_the_same_ratio(home: Home) -> None:
     assert (at_once.params, at_once.macs) == (in_steps.params, in_steps.macs)
 
 
+def test_a_forecast_says_how_many_images_there_are(home: Home) -> None:
+    """A card said "256 calibration images" where there were 172."""
+    pipeline = document("id: p, kind: prune-channels, settings: {ratio: 0.5}")
+    told = forecasts_of(pipeline, home)["p"]
+    assert (told.train_images, told.validation_images) == (
+        pipeline.data.train_images,
+        pipeline.data.validation_images,
+    )
+    assert told.train_images is not None
+
+
 @pytest.mark.slow
 def test_a_budget_is_exact_on_weights_that_are_there_and_about_after_training(
     home: Home, tmp_path: Path
