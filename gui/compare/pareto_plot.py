@@ -192,7 +192,7 @@ class ParetoPlot(QFrame):
         for *_, row in sorted(ranks, key=lambda rank: rank[:4])[: 2 * _NAMED]:
             size = QSizeF(metrics.horizontalAdvance(row.label) + 8, metrics.height() + 2)
             spot = self._pixel(_scaled(row, x), _scaled(row, y))
-            place = _free(spot, size, taken, area)
+            place = _free(spot, size, taken, area, spots)
             if place is None:  # none is left out: farther away, with a line that leads to its point
                 place = _farther(spot, size, taken, area)
                 if place is None:
@@ -273,8 +273,17 @@ def _farther(spot: QPointF, size: QSizeF, taken: Sequence[QRectF], area: QRectF)
     return None
 
 
-def _free(spot: QPointF, size: QSizeF, taken: Sequence[QRectF], area: QRectF) -> QRectF | None:
-    """Room for a name right beside a point; None where all is taken."""
+def _apart(spot: QPointF, place: QRectF) -> float:
+    """Pixels from a point to the nearest of a rectangle."""
+    across = max(place.left() - spot.x(), 0.0, spot.x() - place.right())
+    up = max(place.top() - spot.y(), 0.0, spot.y() - place.bottom())
+    return math.hypot(across, up)
+
+
+def _free(
+    spot: QPointF, size: QSizeF, taken: Sequence[QRectF], area: QRectF, spots: Sequence[QPointF] = ()
+) -> QRectF | None:
+    """Room for a name right beside a point; None where all is taken, or as near to one of the other `spots`."""
     gap, wide, high = 9.0, size.width(), size.height()
     above, below, right, left = spot.y() - 8 - high, spot.y() + 8, spot.x() + 4, spot.x() - 4 - wide
     corners = (
@@ -283,5 +292,10 @@ def _free(spot: QPointF, size: QSizeF, taken: Sequence[QRectF], area: QRectF) ->
         (spot.x() - wide / 2, below + gap),
     )  # fmt: skip
     places = [QRectF(QPointF(*corner), size) for corner in corners]
-    inside = [place for place in places if area.contains(place)]
+    others = [other for other in spots if other != spot]
+    inside = [
+        place
+        for place in places
+        if area.contains(place) and all(_apart(other, place) > 2 * _apart(spot, place) for other in others)
+    ]
     return next((place for place in inside if not any(place.intersects(each) for each in taken)), None)

@@ -111,6 +111,17 @@ def test_a_name_without_room_beside_its_point_stands_farther_away() -> None:
     assert place is not None and area.contains(place) and not place.intersects(crowd[0])
 
 
+def test_a_name_does_not_stand_beside_the_point_of_another() -> None:
+    """Between two points close together it would be read as the other's: it stands on the other side, or has a line."""
+    area, size, spot, other = QRectF(0, 0, 400, 300), QSizeF(80, 16), QPointF(200, 150), QPointF(290, 142)
+    points = [QRectF(each.x() - 7, each.y() - 7, 14, 14) for each in (spot, other)]
+    place = pareto_plot._free(spot, size, points, area, [spot, other])
+    assert place is not None and pareto_plot._apart(other, place) > 2 * pareto_plot._apart(spot, place)
+    around = [spot, *(QPointF(200 + across, 150 + up) for across in (-20, 0, 20) for up in (-20, 20))]
+    points = [QRectF(each.x() - 1, each.y() - 1, 2, 2) for each in around]
+    assert pareto_plot._free(spot, QSizeF(12, 4), points, area, around) is None
+
+
 def test_no_name_is_dropped(qtbot: Any, view: CompareView, monkeypatch: pytest.MonkeyPatch) -> None:
     view.plots.tabs.setCurrentIndex(0)
     qtbot.waitUntil(lambda: len(view.plot._names) == len(view.plot._rows) == 6, timeout=5000)
