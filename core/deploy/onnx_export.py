@@ -147,6 +147,12 @@ def _not_exported(error: Exception) -> EspalierError:
             "Leave out an if, a loop or an index that depends on them; torch.where chooses between two results.",
             str(error),
         )
+    if "conflicts between user-specified ranges" in f"{error} {cause}":
+        return EspalierError(
+            "PyTorch could not export the network to ONNX: its forward() is made for a fixed number of images.",
+            "Leave out loops over the images of a call, and do not write their number into the network.",
+            str(error),
+        )
     return EspalierError(
         f"PyTorch could not export the network to ONNX: {reason_of(cause)}.",
         "Some operation has no ONNX form; another backbone or stage avoids it.",

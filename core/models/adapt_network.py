@@ -59,6 +59,7 @@ class NetworkBody(nn.Module):
         probabilities: what computes the probabilities that it gives, whose inverse is taken.
         grey: it takes images of one channel. writes: it writes into its images.
         dropped: paths of the layers that only served auxiliary outputs.
+        stops: what it says when it is run in training on images of noise; empty where it runs.
         notes: sentences about all of this for the report.
     """
 
@@ -71,6 +72,7 @@ class NetworkBody(nn.Module):
         self.probabilities: Ending = ""
         self.grey = self.writes = False
         self.dropped: tuple[str, ...] = ()
+        self.stops = ""
         self.notes: tuple[str, ...] = ()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -201,7 +203,7 @@ def _check_alone(model: nn.Module, images: Tensor, title: str) -> None:
     if not torch.allclose(alone, together[:1], rtol=_ALONE, atol=_ALONE * float(together.abs().max())):
         raise EspalierError(
             f"{title} gives an image other logits when another one is beside it.",
-            "Compute nothing over the images of a call in evaluation; batch normalisation needs track_running_stats.",
+            "Compute nothing over the images of a call in evaluation; nn.BatchNorm2d needs track_running_stats=True.",
         )
 
 
@@ -231,9 +233,9 @@ def _settle_training(body: NetworkBody, width: int, images: Tensor, notes: list[
         place, main = _trained_output(trial, body, images, width)
     except Exception as error:  # whatever a network says that was never trained on so few images
         _log.info("A network could not be tried in training: %s", in_a_line(error))
+        body.stops = in_a_line(error)[:200]
         notes.append(
-            "In training the network stops on two images: "
-            f"{in_a_line(error)[:200]}. It can be exported and quantized as it is."
+            f"In training the network stops on two images: {body.stops}. It can be exported and quantized as it is."
         )
         return
     body.training_output = place

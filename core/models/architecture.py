@@ -160,8 +160,8 @@ def _tensors(path: str, old: nn.Module, new: nn.Module) -> dict[str, list[int] |
     where = f"{path or 'at the top'} of type {type(new).__name__}"
     if lost:
         raise EspalierError(
-            f"A checkpoint cannot describe the changed module {where}: its tensor {lost[0]} is not one that its weights "
-            "file can restore."
+            f"A checkpoint cannot describe the changed module {where}: its tensor {lost[0]} is not one that it "
+            "can restore."
         )
     if computed:
         raise EspalierError(

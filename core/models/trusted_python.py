@@ -23,7 +23,7 @@ from core.common import yaml
 from core.common.command_lines import command_line
 from core.common.errors import EspalierError
 from core.common.params import Params, param
-from core.common.paths import resolved
+from core.common.paths import resolved, shown_name
 from core.common.regular_files import in_words, read_bounded
 from core.data.preprocess import HALF, IMAGENET, Normalisation
 from core.machine.site_policy import site_policy
@@ -153,6 +153,11 @@ class PythonNetwork:
         content = hashlib.sha256(self.code).hexdigest() + json.dumps(self.call(), sort_keys=True)
         return OWN + hashlib.sha256(content.encode()).hexdigest()
 
+    @property
+    def shown_file(self) -> str:
+        """What a person called the file, of which runs open a copy."""
+        return shown_name(Path(self.file))
+
     def call(self) -> dict[str, Any]:
         """All but the code, as JSON data."""
         settings = {name: value for name, value in asdict(self).items() if name != "code"}
@@ -163,7 +168,7 @@ class PythonNetwork:
     def backbone(self) -> Backbone:
         """The network as an entry of the catalogue."""
         return Backbone(
-            id=self.name, title=f"{self.factory} of {self.file}", help="A network of your own.",
+            id=self.name, title=f"{self.factory} of {self.shown_file}", help="A network of your own.",
             factory="python_network:python_network", arguments={"name": self.name}, image_size=_IMAGE_SIZE,
             smallest=1, names=(), blocks=self.blocks,
         )  # fmt: skip
@@ -225,7 +230,7 @@ def load_factory(code: bytes, path: Path, name: str, trusted: TrustList) -> Call
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         raise EspalierError(
-            f"{path.name} stopped while it was being opened: {type(error).__name__}: {error}.",
+            f"{shown_name(path)} stopped while it was being opened: {type(error).__name__}: {error}.",
             "Correct the file. It has to hold all that it needs besides installed packages.",
             traceback.format_exc(),
         ) from error
@@ -233,7 +238,7 @@ def load_factory(code: bytes, path: Path, name: str, trusted: TrustList) -> Call
     if not callable(factory):
         there = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
         raise EspalierError(
-            f"Expected a function or class {name!r} in {path.name}, found none.",
+            f"Expected a function or class {name!r} in {shown_name(path)}, found none.",
             f"It has {', '.join(there)}." if there else "It has no function at all.",
         )
     return factory
@@ -266,7 +271,7 @@ def call_factory(name: str, classes: int) -> Any:
             return factory(**counted, **network.arguments)
     except (Exception, SystemExit) as error:
         raise EspalierError(
-            f"{network.factory} of {network.file} stopped: {type(error).__name__}: {error}.",
+            f"{network.factory} of {network.shown_file} stopped: {type(error).__name__}: {error}.",
             f"It was called with {counted | dict(network.arguments)}. Correct the file or the settings.",
             traceback.format_exc(),
         ) from error

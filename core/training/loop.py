@@ -10,6 +10,7 @@ Shapes: images [b, 3, s, s], labels [b], logits [b, classes].
 
 import math
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from torch import Tensor, nn
 
 from core.common.content_hashes import DamagedError, set_aside
 from core.common.control import RunControl
-from core.common.errors import EspalierError
+from core.common.errors import EspalierError, Stopped
+from core.common.logs import in_a_line
 from core.data.batches import Batches
 from core.data.randomness import derive_seed
 from core.machine.torch_rng import isolated_rng
@@ -122,7 +124,23 @@ def train(
         hooks or Hooks(),
     )
     with compiled(model, context.compiled):
-        return loop.run()
+        try:
+            return loop.run()
+        except (EspalierError, Stopped):
+            raise
+        except Exception as error:
+            if any(getattr(module, "stops", "") for module in model.modules()):
+                raise _untrainable(error) from error
+            raise
+
+
+def _untrainable(error: Exception) -> EspalierError:
+    """What is said where a network stops in training, as it did when it was taken apart (`NetworkBody.stops`)."""
+    return EspalierError(
+        f"The network cannot be trained here: in training it stops on a batch of images ({in_a_line(error)[:200]}).",
+        "In training too, its forward() has to give logits for images alone, without labels.",
+        traceback.format_exc(),
+    )
 
 
 class _Loop:

@@ -172,6 +172,15 @@ def test_what_cannot_be_exported_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_network_for_a_fixed_number_of_images_is_refused(tmp_path):
+    class Looping(torch.nn.Module):
+        def forward(self, images):
+            return torch.stack([image.mean((1, 2)) for image in images])
+
+    with pytest.raises(EspalierError, match="is made for a fixed number of images"):
+        export_module(Looping(), PREPROCESS, tmp_path / "looping.onnx", {})
+
+
 def test_the_predictor_prepares_images_as_the_file_says(model, exported):
     images = np.random.default_rng(1).integers(0, 256, (7, 16, 20, 3), dtype=np.uint8)
     predictor = onnx_predictor(exported, 1)

@@ -234,12 +234,12 @@ def with_changed_table(model: nn.Module) -> None:
         (
             with_new_parameter,
             "A checkpoint cannot describe the changed module head of type Linear: "
-            "its tensor scale is not one that its weights file can restore.",
+            "its tensor scale is not one that it can restore.",
         ),
         (
             with_changed_table,
             "A checkpoint cannot describe the changed module at the top of type ImageClassifier: "
-            "its tensor table is not one that its weights file can restore.",
+            "its tensor table is not one that it can restore.",
         ),
     ],
 )

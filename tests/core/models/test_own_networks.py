@@ -192,6 +192,23 @@ def test_layers_that_get_no_gradient_are_named(made):
     ]
 
 
+def test_what_a_network_says_in_training_is_kept(made):
+    code = net("assert not self.training, 'labels wanted'", "return super().forward(x)")
+    _, model, notes = made(code)
+    assert model.body.stops == "AssertionError: labels wanted" and "stops on two images" in notes[0]
+
+
+def test_weights_of_five_axes_are_trained_in_any_order_of_memory(made, noise):
+    start = "self.conv3 = nn.Conv3d(1, 8, 3, padding=1)"
+    _, model, _ = made(net("return self.fc(self.conv3(x[:, None]).mean((2, 3, 4)))", start=start))
+    assert model.to("cpu", memory_format=torch.channels_last)(noise(SIZE)).shape == (2, 4)
+
+
+def test_messages_name_the_persons_file_and_not_the_runs_copy():
+    network = trusted_python.PythonNetwork(b"", "0123456789ab-mine.py", "Net", "n", {})
+    assert network.backbone().title == "Net of mine.py"
+
+
 def test_train_may_return_nothing(made, noise):
     _, model, _ = made(PLAIN + "    def train(self, mode=True):\n        super().train(mode)\n")
     assert model.train()(noise(SIZE)).requires_grad

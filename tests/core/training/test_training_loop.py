@@ -244,6 +244,20 @@ def test_nothing_to_train_is_said(data):
         fit(network().requires_grad_(False), data, settings())
 
 
+def test_a_network_that_stops_in_training_as_it_did_before_is_refused_in_words(data):
+    class Wanting(nn.Sequential):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            assert not self.training, "labels wanted"
+            return super().forward(images)
+
+    model = Wanting(network())
+    with pytest.raises(AssertionError):
+        fit(model, data, settings())
+    model.stops = "AssertionError: labels wanted"
+    with pytest.raises(EspalierError, match=r"cannot be trained here: .*AssertionError: labels wanted"):
+        fit(model, data, settings())
+
+
 def test_no_epochs_leave_the_network_alone(data):
     model = network()
     result = fit(model, data, settings(epochs=0))
