@@ -123,6 +123,12 @@ class StageFile:
             data["path"] = str(settings_path(data["path"], self.run.base))
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def data_folder(self) -> Path | None:
+        """The file or folder with the images of the run, where a person named one."""
+        path = self.pipeline.data.path
+        return settings_path(path, self.run.base) if path else None
+
     def access(self, home: Home) -> DataAccess:
         """The images that the file was tested on."""
         return DataAccess(self.pipeline.data, home.data, self.run.base, opened=self.run.opened_data)

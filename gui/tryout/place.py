@@ -349,7 +349,8 @@ class TryoutPlace(QObject):
         passed = time.monotonic() - self._since
         rate = self.tally.tried / passed if live and passed > 0 else None
         total = self.tally.tried if live else self.view.table.rows.rowCount()
-        self.view.show_tally(self.tally, total, rate)
+        known = not live and work.trained_among(self.chooser.models, self.view.table.rows.items)
+        self.view.show_tally(self.tally, total, rate, known)
         for card, place in zip(self.view.answers, self.chooser.places, strict=True):
             tried = place is not None and self.tally.tried > 0
             card.show_median(self.tally.median_seconds(place) if tried and place is not None else None)

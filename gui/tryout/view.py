@@ -38,6 +38,9 @@ ROLES = (QT_TR_NOOP("Baseline"), QT_TR_NOOP("Compressed"))
 _TIMING = QT_TR_NOOP(
     "Times: the model alone in ONNX Runtime on one thread of this processor, one model after the other."
 )
+_KNOWN = QT_TR_NOOP(
+    "Images lie in the data folder of the model's run: it may have trained on them, so that more answers are right than elsewhere."
+)
 _NO_MODEL = QT_TR_NOOP(
     "Choose a model above: any stage of a finished run, or an ONNX file that Espalier made. Run the pipeline, or "
     "open a run from before."
@@ -282,9 +285,11 @@ class TryoutView(QWidget):
         """Show which class the image shows, "" for unknown."""
         self.truth.setCurrentIndex(max(0, self.truth.findData(truth)))
 
-    def show_tally(self, tally: Tally, total: int, rate: float | None = None) -> None:
-        """Say what came of all images; `rate`: pictures a second of the camera that are tried."""
-        self.summary.setText(in_words(tally, total, all(self._models), rate))
+    def show_tally(self, tally: Tally, total: int, rate: float | None = None, known: bool = False) -> None:
+        """Say what came of all images; `rate`: pictures a second of the camera that are tried; `known`: images are among
+        those that the model's run worked with."""
+        words = in_words(tally, total, all(self._models), rate)
+        self.summary.setText(f"{words} · ⚠ {tr(_KNOWN)}" if known else words)
 
     def retheme(self) -> None:
         for button in (

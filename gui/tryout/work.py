@@ -42,6 +42,19 @@ class TryoutImage:
     source: Path | QImage
 
 
+def trained_among(models: Sequence[ModelFile | None], images: Sequence[TryoutImage]) -> bool:
+    """Whether an image lies in the folder whose images the run of one of the models worked with."""
+    folders = [
+        model.subject.data_folder for model in models if model is not None and model.subject is not None
+    ]
+    known = [folder for folder in folders if folder is not None]
+    return any(
+        isinstance(image.source, Path) and image.source.is_relative_to(folder)
+        for folder in known
+        for image in images
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class TriedImage:
     """What came of an image.

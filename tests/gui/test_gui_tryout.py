@@ -24,6 +24,7 @@ from core.document.pipeline import Pipeline
 from core.runs.home import Home
 from core.runs.open_document import OpenedDocument
 from core.runs.run_folder import RunFolder
+from core.runs.stage_files import StageFile
 from gui.base.actions import make_actions
 from gui.base.theme import Theme
 from gui.base.worker import Worker
@@ -154,6 +155,18 @@ def test_the_baseline_stands_against_the_result(qtbot: Any, place: TryoutPlace, 
     assert [milliseconds(s) for s in (0.1234, 0.01234, 0.001234, 0.0001234)] == [
         "123 ms", "12.3 ms", "1.23 ms", "0.123 ms",
     ]  # fmt: skip
+
+
+def test_images_that_a_model_may_have_trained_on_are_said(
+    qtbot: Any, place: TryoutPlace, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(place.view, images / "red.png")
+    done(qtbot, place)
+    assert "may have trained on them" not in place.view.summary.text()
+    monkeypatch.setattr(StageFile, "data_folder", property(lambda self: images.parent))
+    drop(place.view, images / "blue.png")
+    done(qtbot, place)
+    assert "may have trained on them" in place.view.summary.text()
 
 
 def test_a_folder_is_summed_up_and_stepped_through(qtbot: Any, place: TryoutPlace, images: Path) -> None:
