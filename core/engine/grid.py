@@ -20,6 +20,7 @@ from core.data.splits import limit
 from core.document.pipeline import Grid, StageNode
 from core.document.stage_keys import stage_key
 from core.engine.stage_runner import StageRunner
+from core.models.memory_format import to_channels_last
 from core.records.events import GridPointDone, GridStarted, Listener, Note, PhaseStarted
 from core.runs.cache import Store
 from core.runs.grid_results import Point, axes_of, write_grid
@@ -93,7 +94,6 @@ def _stored_point(store: Store, key: str) -> dict[str, Any] | None:
 
 
 def _run_point(runner: StageRunner, node: StageNode, grid: Grid, seed: int, key: str) -> dict[str, Any]:
-    import torch
 
     from core.data.batches import Batches, BatchForm, Draws
     from core.models.checkpoint import load_checkpoint
@@ -112,7 +112,7 @@ def _run_point(runner: StageRunner, node: StageNode, grid: Grid, seed: int, key:
         _judged_on(run_context.data, grid.images), "validation", context.preprocess,
         BatchForm(256, run_context.device, channels_last=True), Draws(seed, key, shuffle=False),
     )  # fmt: skip
-    model.eval().to(run_context.device, memory_format=torch.channels_last)
+    to_channels_last(model.eval(), run_context.device)
     precision = resolve_precision("float32", run_context.device)
     loss, top1 = evaluate(model, batches, precision, run_context.control)
     return {"top1": top1, "loss": loss, **count_parameters(model)}

@@ -11,6 +11,7 @@ from core.document.pipeline import StageNode
 from core.document.stage_keys import stage_key
 from core.engine.stage_inputs import RunContext
 from core.machine.measuring_lock import measuring_alone, saying_waits
+from core.models.memory_format import to_channels_last
 from core.records.events import PhaseStarted
 from core.runs.timing_decisions import TimingDecisions
 from core.sources.base import StageInput
@@ -63,7 +64,6 @@ class PrecisionChoices:
 
     def _try(self, node: StageNode, seed: int, stage_input: StageInput) -> "PrecisionTrial":
         """Train a few steps of a copy of the stage's network in either precision."""
-        import torch
 
         from core.data.batches import Batches, BatchForm, Draws
         from core.models.checkpoint import load_checkpoint
@@ -77,7 +77,7 @@ class PrecisionChoices:
         key = stage_key(context.pipeline, node.id, seed)
         context.emit(PhaseStarted(key, "trial", "Trying which precision is faster"))
         model = load_checkpoint(stage_input.checkpoint).model
-        model.to(context.device, memory_format=torch.channels_last)
+        to_channels_last(model, context.device)
         batches = Batches(
             context.data, "train", stage_input.preprocess, BatchForm(training.batch_size, context.device, channels_last=True),
             Draws(seed, f"{key}/trial"), context.pipeline.data.augmentation,

@@ -12,6 +12,7 @@ from core.data.balance import epoch_images
 from core.document.pipeline import Pipeline, StageNode
 from core.engine.small_settings import capped
 from core.models.checkpoint_files import checkpoint_at
+from core.models.memory_format import to_channels_last
 from core.sources.base import FileSource, NetworkSource, OpenContext
 from core.stages.base import ModelStage
 from core.training.settings import FORWARD_SHARE, with_precision
@@ -168,7 +169,7 @@ class StepTimer:
 
         rows = self.data.split("train")[:_FEW_IMAGES]
         images = context.preprocess(np.asarray(self.data.images[rows]), context.device)
-        model.to(context.device, memory_format=torch.channels_last).eval()
+        to_channels_last(model, context.device).eval()
         precision = resolve_precision("mixed" if mixed else "float32", context.device)
         seconds = []
         for _ in range(2):  # the first prepares its kernels

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from core.common.errors import EspalierError, Problem
 from core.common.params import Params, param
+from core.models.memory_format import to_channels_last
 from core.models.network_facts import NetworkFacts
 from core.stages.base import ModelStage
 from core.stages.context import StageContext
@@ -223,17 +224,14 @@ class Distil(ModelStage[DistilParams]):
         return problems
 
     def run(self, model: "nn.Module", settings: DistilParams, context: StageContext) -> StageResult:
-        import torch
-
         from core.data.randomness import derive_seed
         from core.training.distillation import make_adapters
         from core.training.hooks import Hooks
 
-        layout = torch.channels_last
-        model.to(context.device, memory_format=layout)
+        to_channels_last(model, context.device)
         references = self.references(settings).values() if settings.alpha else [settings.teacher]
         teachers = [
-            context.reference(reference).to(context.device, memory_format=layout).eval().requires_grad_(False)
+            to_channels_last(context.reference(reference), context.device).eval().requires_grad_(False)
             for reference in references
         ]
         result = StageResult(model)
@@ -243,7 +241,8 @@ class Distil(ModelStage[DistilParams]):
             result.facts["layer_pairs"] = [[pair.student.path, pair.teacher.path] for pair in pairs]
         adapters = make_adapters(
             pairs if settings.hints else (), derive_seed(context.seed, context.key, "adapters")
-        ).to(context.device, memory_format=layout)
+        )
+        to_channels_last(adapters, context.device)
         loss = _loss(settings, list(zip(teachers, _weights(settings), strict=False)), pairs, adapters)
         hooks = Hooks(extra_modules=[adapters])
         result.add_training(run_training(model, settings.training, context, loss=loss, hooks=hooks))

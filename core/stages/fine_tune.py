@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.common.errors import EspalierError
 from core.common.params import param
+from core.models.memory_format import to_channels_last
 from core.stages.context import StageContext
 from core.training.settings import TrainingSettings
 
@@ -45,15 +46,13 @@ def run_training(
 
     What `model.constraints` names is kept as it is in the weights given here.
     """
-    import torch
-
     from core.data.batches import Batches, BatchForm, Draws
     from core.training.loop import TrainingContext, train
     from core.training.ranks import current_ranks
 
     ranks = current_ranks()
     part = (ranks.rank, ranks.count)
-    model.to(context.device, memory_format=torch.channels_last)
+    to_channels_last(model, context.device)
     key = f"{context.key}/{phase}"
     training, validation = (
         Batches(

@@ -31,6 +31,7 @@ from core.common.numbers import percent
 from core.common.params import Params, param
 from core.data.randomness import derive_seed
 from core.models.forecast import Forecast, StageForecast
+from core.models.memory_format import to_channels_last
 from core.models.network_facts import NetworkFacts
 from core.records.reports import Fix
 from core.stages.base import ModelStage
@@ -287,15 +288,13 @@ def _correct(
     context: StageContext,
 ) -> None:
     """Correct what stays of the network in `result` on so many training images, a layer at a time."""
-    import torch
-
     from core.surgery.samples import training_batches
     from core.surgery.weight_correction import correct
 
     context.phase("correct", "Correcting the remaining weights")
     size = min(max(images, 2), _BATCH)
     count = -(-images // size)
-    result.model.to(context.device, memory_format=torch.channels_last).eval()
+    to_channels_last(result.model, context.device).eval()
     rows, left = correct(
         result.model, layers, dense,
         lambda: (batch for batch, _ in training_batches(context, "correct", count, size)),

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core.common.params import Params, param
+from core.models.memory_format import to_channels_last
 from core.stages.base import Effect, ModelStage
 from core.stages.context import StageContext
 from core.stages.coverage_case import CoverageCase
@@ -88,12 +89,10 @@ def train_rounded(
 
     Returns: the result with the float network, and the ranges as `Simulation.learned` gives them.
     """
-    import torch
-
     from core.surgery.fake_quant import Simulation
 
     context.phase("calibrate", "Measuring the ranges of activations")
-    model.to(context.device, memory_format=torch.channels_last)  # as it is trained
+    to_channels_last(model, context.device)  # as it is trained
     simulation = Simulation(model, next(_batches(rows[:2], context)))
     try:
         result = _train(model, simulation, rows, training, context)

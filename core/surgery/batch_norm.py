@@ -11,6 +11,7 @@ running average; we take the plain mean over the batches, which forgets the old 
 import torch
 from torch import nn
 
+from core.models.memory_format import to_channels_last
 from core.surgery.samples import Context, training_batches
 
 
@@ -37,7 +38,7 @@ def recalibrate(model: nn.Module, context: Context, batches: int, batch_size: in
     ]
     if not norms or not batches:
         return 0
-    model.to(context.device, memory_format=torch.channels_last).eval()
+    to_channels_last(model, context.device).eval()
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

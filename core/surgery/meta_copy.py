@@ -175,7 +175,12 @@ class MetaCopy:
     def group(self, path: str, channels: Sequence[int]) -> Any:
         leader = self.model.get_submodule(path)
         handler = self.graph.get_pruner_of_module(leader).prune_out_channels
-        return self.graph.get_pruning_group(leader, handler, list(channels))
+        group = self.graph.get_pruning_group(leader, handler, list(channels))
+        if any(root is None for item in group for root in item.root_idxs):
+            raise LookupError(
+                "torch-pruning does not say which channels of the leading layer an index belongs to"
+            )
+        return group
 
     def cut(self, path: str, channels: Sequence[int], model: nn.Module | None = None) -> None:
         """Take channels of the leading layer at `path` out of the copy, and out of `model` likewise."""

@@ -6,6 +6,7 @@ Memory Format in PyTorch", https://docs.pytorch.org/tutorials/intermediate/memor
 
 from typing import TYPE_CHECKING, Any
 
+from core.models.memory_format import to_channels_last
 from core.profiling.runtimes.pytorch import PyTorch
 
 if TYPE_CHECKING:
@@ -19,9 +20,7 @@ class PyTorchChannelsLast(PyTorch):
     label = "PyTorch channels_last"
 
     def prepared(self, network: "nn.Module") -> Any:
-        import torch
-
-        return network.to(memory_format=torch.channels_last)
+        return to_channels_last(network, next(network.parameters()).device)
 
     def layout(self, images: "Tensor") -> "Tensor":
         import torch
