@@ -68,6 +68,8 @@ def corrections_stamp(place: Path) -> str:
 def correct(place: Path, image: str, label: str | None) -> Path:
     """Note the right class of an image, "" to leave it out, None to take it as the files say; gives the list's file.
 
+    A list of nothing is removed.
+
     Raises:
         EspalierError: when the list cannot be read or written.
     """
@@ -78,6 +80,9 @@ def correct(place: Path, image: str, label: str | None) -> Path:
             known.pop(image, None)
         else:
             known[image] = label
+        if not known:
+            file.unlink(missing_ok=True)
+            return file
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_COLUMNS)

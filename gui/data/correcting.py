@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -13,10 +14,13 @@ from core.data.label_corrections import correct, corrections_file, read_correcti
 from gui.base import theme
 from gui.base.messages import Messages
 from gui.base.translation import tr
+from gui.data.pictures import fitted
 from gui.widgets.buttons import text
 from gui.widgets.combo import Combo
 
 _log = logging.getLogger(__name__)
+
+_SIDE = 160  # pixels of the picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +32,20 @@ class Labelled:
         image: its file, as the list names it.
         present: its class, as it is now.
         noted: the class that is noted, "" where it is left out, None where nothing is.
+        pixels: uint8 [h, w, 1 or 3]; None where they are not at hand.
     """
 
     place: Path
     image: str
     present: str
     noted: str | None
+    pixels: np.ndarray | None = None
 
 
 class CorrectionDialog(QDialog):
-    """Asks what an image shows, beginning with what is noted; accepted when a person has said it.
+    """Asks what an image shows, beginning with what is noted or with nothing; accepted when a person has said it.
+
+    The class that it has is no correction, and not offered.
 
     Attributes:
         label: the right class, "" to leave the image out, None to take the note back.
@@ -51,10 +59,12 @@ class CorrectionDialog(QDialog):
         self.setMinimumWidth(480)
         noted = about.noted
         self.label = noted
-        self._classes = ["", *classes, *([noted] if noted and noted not in classes else [])]
+        others = [label for label in classes if label not in (about.present, noted)]
+        self._classes = ["", *([noted] if noted else []), *others]
         self.box = Combo("correction-choice", tr("What the image shows"))
         self.box.addItems([tr("Leave it out"), *self._classes[1:]])
-        self.box.setCurrentIndex(self._classes.index(noted or ""))
+        self.box.setPlaceholderText(tr("Choose what it shows"))
+        self.box.setCurrentIndex(-1 if noted is None else self._classes.index(noted))
         label = text(tr("It shows"), "section")
         label.setBuddy(self.box)
         column = QVBoxLayout(self)
@@ -67,6 +77,8 @@ class CorrectionDialog(QDialog):
                 wrap=True,
             )
         )
+        if about.pixels is not None:
+            column.addWidget(self._picture(about.pixels))
         for words in noted_in_words(noted):
             column.addWidget(text(words, wrap=True))
         column.addWidget(label)
@@ -80,6 +92,14 @@ class CorrectionDialog(QDialog):
             )
         )  # fmt: skip
         column.addLayout(self._buttons(noted is not None))
+        self.box.setFocus()
+
+    def _picture(self, pixels: np.ndarray) -> QLabel:
+        picture = QLabel()
+        picture.setObjectName("correction-picture")
+        picture.setAccessibleName(tr("The image"))
+        picture.setPixmap(fitted(pixels, _SIDE, self.devicePixelRatioF()))
+        return picture
 
     def _buttons(self, is_noted: bool) -> QHBoxLayout:
         back, save, cancel = (
@@ -101,6 +121,8 @@ class CorrectionDialog(QDialog):
             row.addWidget(button)
         row.insertStretch(1, 1)
         back.setVisible(is_noted)
+        save.setEnabled(self.box.currentIndex() >= 0)
+        self.box.currentIndexChanged.connect(lambda index: save.setEnabled(index >= 0))
         return row
 
     def _say(self, label: str | None) -> None:
@@ -124,14 +146,22 @@ class Correcting(QObject):
         self._messages = messages
         self.dialog: CorrectionDialog | None = None
 
-    def ask(self, parent: QWidget, place: Path, image: str, present: str, classes: Sequence[str]) -> None:
-        """Ask what `image` of the data set at `place` shows."""
+    def ask(
+        self,
+        parent: QWidget,
+        place: Path,
+        image: str,
+        present: str,
+        classes: Sequence[str],
+        pixels: np.ndarray | None,
+    ) -> None:
+        """Ask what `image` of the data set at `place` shows; see `Labelled`."""
         try:
             noted = read_corrections(place).get(image)
         except EspalierError as error:
             self._messages.error(error)
             return
-        dialog = CorrectionDialog(parent, Labelled(place, image, present, noted), classes)
+        dialog = CorrectionDialog(parent, Labelled(place, image, present, noted, pixels), classes)
         dialog.accepted.connect(lambda: self._write(place, image, dialog.label))
         dialog.finished.connect(lambda _result: dialog.deleteLater())
         self.dialog = dialog

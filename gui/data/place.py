@@ -109,7 +109,8 @@ class DataPlace(QObject):
     def _correct(self, image: str, present: str) -> None:
         """A label is wrong."""
         if self.data is not None:
-            self.correcting.ask(self.view.window(), self._place, image, present, self.data.classes)
+            pixels = self.view.gallery.grid.pictures.pixels_of_file(image)
+            self.correcting.ask(self.view.window(), self._place, image, present, self.data.classes, pixels)
 
     def open_again(self) -> None:
         """The images are other ones now: open them again, with the list; when they are looked at."""

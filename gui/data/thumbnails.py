@@ -102,6 +102,10 @@ class ThumbnailModel(QAbstractListModel):
         assert self._data is not None
         return np.asarray(self._data.images[image])
 
+    def pixels_of_file(self, name: str) -> np.ndarray | None:
+        """The pixels of the image in a file; None where it is not among the images."""
+        return self.pixels(list(self._names).index(name)) if name in self._names else None
+
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
         return 0 if parent.isValid() else self._shown
 

@@ -335,7 +335,8 @@ class InspectPlace(QObject):
         """A label is wrong."""
         images = self._images
         if images is not None and images.place is not None:
-            self.correcting.ask(self.view.window(), images.place, image, present, images.data.classes)
+            pixels = images.pixels_of_file(image)
+            self.correcting.ask(self.view.window(), images.place, image, present, images.data.classes, pixels)
 
     # taking results
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from core.analysis import similarity as similarities
 from core.analysis.flips import AnswerPair
 from core.analysis.histograms import Histogram, histograms, of_files, weights_of_checkpoint
@@ -233,6 +235,10 @@ class OpenedImages:
     data: ImageData
     names: tuple[str, ...]
     place: Path | None
+
+    def pixels_of_file(self, name: str) -> np.ndarray | None:
+        """The pixels of the image in a file; None where it is not among the images."""
+        return np.asarray(self.data.images[self.names.index(name)]) if name in self.names else None
 
 
 def open_images(subject: StageFile, home: Home, control: RunControl, say: Say) -> OpenedImages:

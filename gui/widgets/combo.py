@@ -43,17 +43,19 @@ class Combo(WheelNeedsFocus, QComboBox):
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
     def _shown(self) -> str:
-        """What of the chosen text there is room for."""
+        """What of the chosen text there is room for; of the placeholder where nothing is chosen."""
         option = QStyleOptionComboBox()
         self.initStyleOption(option)
         control, line = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
         room = self.style().subControlRect(control, option, line, self).width() - _MARGIN
-        return self.fontMetrics().elidedText(self.currentText(), Qt.TextElideMode.ElideRight, max(20, room))
+        return self.fontMetrics().elidedText(
+            self.currentText() or self.placeholderText(), Qt.TextElideMode.ElideRight, max(20, room)
+        )
 
     def event(self, event: QEvent) -> bool:
         """Where the chosen text is cut, its tooltip begins with the whole."""
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip and not self.isEditable():
-            whole = self.currentText()
+            whole = self.currentText() or self.placeholderText()
             if self._shown() != whole:
                 QToolTip.showText(event.globalPos(), "\n".join(filter(None, (whole, self.toolTip()))), self)
                 return True

@@ -10,7 +10,8 @@ import pytest
 from hands import Hands
 from PIL import Image
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel, QPushButton
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QComboBox, QLabel, QPushButton
 
 from core.common.control import RunControl
 from core.common.errors import Stopped
@@ -365,7 +366,15 @@ def test_a_wrong_label_is_noted_where_it_is_seen(window: MainWindow, shapes: Pat
     window.data.view.gallery._enlarge(0)
     hands.click("enlarged-wrong")
     other = "square" if present == "round" else "round"
+    box, save = hands.find("correction-choice", QComboBox), hands.find("correction-save")
+    assert [box.itemText(row) for row in range(box.count())] == ["Leave it out", other]
+    assert box.currentIndex() == -1 and box._shown() == "Choose what it shows"  # type: ignore[attr-defined]
+    QTest.keyClick(box, Qt.Key.Key_Return)
+    assert not save.isEnabled() and box.isVisible()
+    shown = hands.find("correction-picture", QLabel).pixmap().toImage().pixelColor(5, 5).red()
+    assert shown == int(pictures.pixels(first)[0, 0, 0])
     hands.choose("correction-choice", other)
+    assert save.isEnabled()
     hands.click("correction-save")
     hands.click("enlarged-close")
     file = shapes.with_name("my shapes.corrections.csv")
@@ -376,6 +385,7 @@ def test_a_wrong_label_is_noted_where_it_is_seen(window: MainWindow, shapes: Pat
     window.inspect.correcting._write(shapes, image, None)
     window.go("data")
     hands.wait(lambda: window.data.data is not None and window.data.data.corrections == ())
+    assert not file.exists()
 
 
 def test_what_is_noted_is_counted_marked_and_taken_back(window: MainWindow, shapes: Path, qtbot: Any) -> None:

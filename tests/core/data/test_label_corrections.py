@@ -53,6 +53,15 @@ def test_a_corrected_label_counts_and_is_said(place: Path) -> None:
     assert used(after) == used(before)
 
 
+def test_the_list_goes_with_its_last_note(place: Path) -> None:
+    file = correct(place, "cats/03.png", "dogs")
+    correct(place, "cats/04.png", "")
+    correct(place, "cats/03.png", None)
+    assert file.is_file()
+    assert correct(place, "cats/04.png", None) == file and not file.exists()
+    assert not correct(place, "cats/04.png", None).exists()
+
+
 def test_an_image_that_is_left_out_moves_no_other(place: Path) -> None:
     before = opened(place)
     correct(place, "dogs/11.png", "")
