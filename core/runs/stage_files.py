@@ -129,6 +129,12 @@ class StageFile:
         path = self.pipeline.data.path
         return settings_path(path, self.run.base) if path else None
 
+    @property
+    def validation_images(self) -> int | None:
+        """How many validation images the run worked with; None where that was not written down."""
+        opened = self.run.opened_data
+        return opened.images.get("validation") if opened is not None else None
+
     def access(self, home: Home) -> DataAccess:
         """The images that the file was tested on."""
         return DataAccess(self.pipeline.data, home.data, self.run.base, opened=self.run.opened_data)

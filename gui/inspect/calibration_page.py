@@ -27,6 +27,9 @@ _TEXTS = JobTexts(
 )
 
 
+_JUDGED = (10, 10_000)
+
+
 class CalibrationPage(JobPage[Advice]):
     """Asks for trials (a `Question`) and shows what they say; the settings that they advise are sent."""
 
@@ -38,7 +41,7 @@ class CalibrationPage(JobPage[Advice]):
         self.draws = _number("calibration-draws", tr("Draws of each number of images"), (2, 100), usual.draws)
         self.draws.setSuffix(tr(" draws"))
         self.judged = _number(
-            "calibration-judged", tr("Validation images to judge by"), (10, 10_000), usual.judged
+            "calibration-judged", tr("Validation images to judge by"), _JUDGED, usual.judged
         )
         self.judged.setSingleStep(64)
         self.judged.setSuffix(tr(" validation images"))
@@ -55,6 +58,13 @@ class CalibrationPage(JobPage[Advice]):
         top = TurningRow(tools, self.words, gap=10, stretch=(0, 1))
         settings = (self.draws, self.judged, self.others)
         self._build(top, settings, SendRow("calibration", self.setting), self.sentence)
+
+    def show_validation_images(self, count: int | None) -> None:
+        """Offer no more validation images than there are; `count` is None where that is not known."""
+        low, high = _JUDGED
+        most = min(high, max(low, count)) if count else high
+        self.judged.setMaximum(most)
+        self.judged.setValue(min(most, Question().judged))
 
     def _request(self) -> Question:
         methods = METHODS if self.others.isChecked() else (FASTEST,)

@@ -171,6 +171,7 @@ class InspectPlace(QObject):
         self.view.show_chosen(model, reference)
         self.scanning.show(model)
         self.advising.show(model)
+        self.view.calibration.show_validation_images(model.validation_images if model is not None else None)
         self._offer()
         self._fill()
 

@@ -160,6 +160,15 @@ def test_advice_on_calibration_is_shown_with_its_spread_and_taken_in_one_click(
     assert page.empty.isVisible(), "another model's advice is not shown"
 
 
+def test_no_more_validation_images_are_offered_than_there_are(place: InspectPlace) -> None:
+    """256 were offered where there were 20."""
+    page = place.view.calibration
+    page.show_validation_images(20)
+    assert (page.judged.value(), page.judged.maximum()) == (20, 20)
+    page.show_validation_images(None)
+    assert (page.judged.value(), page.judged.maximum()) == (256, 10_000)
+
+
 @pytest.mark.slow
 def test_calibrations_are_tried(qtbot: Any, place: InspectPlace, opened: Path) -> None:
     place.open(opened, "fp32")
