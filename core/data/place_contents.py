@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.common.numbers import percent
 from core.common.paths import resolved
 from core.common.shown_text import some_of
@@ -108,11 +109,16 @@ def find_images(
     """Look at a folder, zip file, archive or list of images, without decoding them all.
 
     Raises:
-        EspalierError: nothing there is a data set that can be opened.
+        EspalierError: nothing is there, or nothing that can be opened as a data set.
         Stopped: a person asked to stop.
     """
     watch = Watch(control, progress)
-    source, place = guess_source(resolved(path, Path()), watch)
+    at = resolved(path, Path())
+    if not at.exists():
+        raise EspalierError(
+            f"There is nothing at {at}.", "Look at how the path is written, or choose a folder or file."
+        )
+    source, place = guess_source(at, watch)
     contents = find_source(source).locate(place.resolve(), watch).open()
     control.checkpoint()
     overview = contents.pictures.overview(control)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QVBoxLayout, QWidget
 
 from core.common.errors import EspalierError
@@ -16,10 +16,14 @@ from gui.start.ways import path_row
 from gui.widgets.buttons import card, text
 
 _MOST_NOTES = 6
+_PAUSE_MS = 600  # of typing, after which the place is looked at
 
 
 class ImagesBox(QWidget):
     """A path with buttons that pick it; below it sentences about the images.
+
+    Attributes:
+        in_typing: whether the place is looked at because a person paused in typing it.
 
     Signals:
         wanted: a path to look at.
@@ -40,7 +44,12 @@ class ImagesBox(QWidget):
             tr("A folder with a folder of images for each class, or a zip file of that")
         )
         self.line.setAcceptDrops(False)  # what is dropped is taken as a whole, by the dialog
-        self.line.editingFinished.connect(self._typed)
+        self.line.editingFinished.connect(self._finished)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(_PAUSE_MS)
+        self._pause.timeout.connect(self._paused)
+        self.line.textEdited.connect(lambda _text: self._pause.start())
         self.words = text(advice, "muted", wrap=True)
         self.words.setObjectName("own-found")
         self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -59,7 +68,8 @@ class ImagesBox(QWidget):
             )
         )
         column.addWidget(self.frame)
-        self._looked_at = ""
+        self._looked_at = self._asked = ""
+        self.in_typing = False
 
     @property
     def busy(self) -> bool:
@@ -70,14 +80,16 @@ class ImagesBox(QWidget):
         """Take this place, also again: it may hold other files by now."""
         self._looked_at = ""
         self.line.setText(str(path))
-        self._typed()
+        self._finished()
 
     def show_looking(self, words: str) -> None:
         self._show(words, "")
 
     def show_found(self, found: FoundImages) -> None:
-        """What lies there."""
-        self.found, self._looked_at = found, self.line.text().strip()
+        """What lies there; nothing is shown where the path was changed meanwhile."""
+        if self.line.text().strip() != self._asked:
+            return
+        self.found, self._looked_at = found, self._asked
         sentences = found.sentences()
         more = [tr("{count} more remarks stand in Data.", count=len(sentences) - _MOST_NOTES)]
         self._show(
@@ -86,8 +98,10 @@ class ImagesBox(QWidget):
         self.changed.emit()
 
     def show_failure(self, failure: Failure) -> None:
-        """Why nothing there can be used."""
-        self._looked_at = self.line.text().strip()
+        """Why nothing there can be used; likewise."""
+        if self.line.text().strip() != self._asked:
+            return
+        self._looked_at = self._asked
         self._show(f"{failure.message} {failure.advice}".strip(), "problems")
         self.changed.emit()
 
@@ -96,11 +110,20 @@ class ImagesBox(QWidget):
         theme.mark(self.words, "role", "" if role else "muted")
         theme.mark(self.frame, "role", role or "card")
 
-    def _typed(self) -> None:
+    def _paused(self) -> None:
+        self.in_typing = True
+        self._look()
+
+    def _finished(self) -> None:
+        self._pause.stop()
+        self.in_typing = False
+        self._look()
+
+    def _look(self) -> None:
         text = self.line.text().strip()
         if text == self._looked_at:
             return
-        self.found = None
+        self.found, self._asked = None, text
         self.changed.emit()
         if not text:
             self._looked_at = ""

@@ -79,7 +79,8 @@ class ImagesDialog(OwnDialog):
         """What lies at the chosen place."""
         self.images.show_found(found)
         self.fit()
-        self.make.setFocus()
+        if self.images.found is not None and not self.images.in_typing:
+            self.make.setFocus()
 
     def show_failure(self, failure: Failure) -> None:
         self.images.show_failure(failure)

@@ -11,7 +11,7 @@ from model_files import onnx_file
 from PIL import Image
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QComboBox, QLabel
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit
 
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
@@ -91,12 +91,26 @@ def test_other_choices_are_kept(hands: Hands, window: MainWindow, shapes: Path) 
     )
 
 
+def test_a_typed_place_is_looked_at_after_a_pause(hands: Hands, shapes: Path) -> None:
+    """Nothing happened before Enter or Tab; whoever types goes on in the line."""
+    begin(hands, "images")
+    line, found = hands.find("own-images", QLineEdit), hands.find("own-found", QLabel)
+    line.setFocus()
+    QTest.keyClicks(line, f"{shapes}x")
+    hands.wait(lambda: "There is nothing at" in found.text())
+    assert line.hasFocus() and not hands.find("own-make").isEnabled()
+    QTest.keyClick(line, Qt.Key.Key_Backspace)
+    hands.wait(lambda: "48 images" in found.text() and hands.find("own-make").isEnabled())
+    assert line.hasFocus() and line.text() == str(shapes)
+    hands.click("own-cancel")
+
+
 def test_what_is_no_data_set_is_said_in_the_dialog(hands: Hands, tmp_path: Path) -> None:
     begin(hands, "images")
     for words, said in (
         (str(tmp_path), "Expected images in"),
-        ("~nobody-here/x", "Expected"),
-        ("/no/such", "Expected"),
+        ("~nobody-here/x", "There is nothing at"),
+        ("/no/such", "There is nothing at /no/such. Look at how"),
     ):
         hands.enter("own-images", words)
         hands.wait(lambda said=said: said in hands.find("own-found", QLabel).text())
