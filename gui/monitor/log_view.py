@@ -66,6 +66,7 @@ class LogView(QWidget):
         self.search = SearchBox("log-search", tr("Search the log"), tr("Search"))
         self.search.setProperty("role", "quiet")
         self.level = Combo("log-level", tr("Lines of the log"))
+        self.level.setMinimumWidth(136)
         self.level.setProperty("role", "quiet")
         for value, words in LEVELS:
             self.level.addItem(tr(words), value)

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QComboBox, QStyle, QStyleOptionComboBox, QStylePai
 from gui.widgets.value_boxes import WheelNeedsFocus
 
 _MARGIN = 2  # that the style keeps around the text
-_NARROWEST = 132  # pixels to which it gives way where room is short: a word or two
+_NARROWEST = 84  # pixels to which it gives way where room is short
 _AROUND = 28  # pixels beside the text: the list's frame and padding
 
 
