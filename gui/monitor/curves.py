@@ -67,7 +67,6 @@ class Curves(QWidget):
         self.amount.setObjectName("smoothing-amount")
         self.amount.setMinimumWidth(32)
         self.axis = Combo("curves-axis", tr("Curves over"))
-        self.axis.setMinimumWidth(112)
         for value, title, _label in AXES:
             self.axis.addItem(tr(title), value)
         self.axis.setCurrentIndex(max(0, self.axis.findData(QSettings().value("monitor/axis", "step"))))

@@ -24,7 +24,6 @@ class GridStrip(QWidget):
         self.words.setProperty("role", "section")
         self.table = HeatTable("grid-points")
         self.choice = Combo("grid-of-run", tr("Which grid"))
-        self.choice.setMinimumWidth(132)
         self.choice.activated.connect(self._chosen)
         head = QHBoxLayout()
         head.addWidget(self.words, 1)
