@@ -78,10 +78,7 @@ class NetworkBody(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """[b, 3, s, s] → [b, c, 1, 1]: features, or logits where the network stayed whole."""
         place = self.training_output if self.training else self.output
-        features = at(self.network(self.given(images)), place)
-        if features.ndim == 1:  # it takes the axis of one image away
-            features = features[None]
-        features = features.flatten(1)
+        features = at(self.network(self.given(images)), place).flatten(1)
         if self.probabilities == "softmax":
             features = features.clamp_min(_TINY).log()
         elif self.probabilities == "sigmoid":
