@@ -41,7 +41,7 @@ def test_runs_are_listed_with_their_result(runs: list[RunFolder], capsys: Any) -
     assert head.split()[:4] == ["Run", "Name", "Tags", "Status"]
     assert first.startswith("2026-part") and "Stopped" in first and first.split()[-3:] == ["–", "–", "–"]
     assert second.startswith("2026-whole") and "Complete" in second
-    assert second.split()[-3:] == ["76.00", "0.66", "2.000"]
+    assert second.split()[-3:] == ["76.00", "0.660", "2.000"]
 
 
 def test_the_list_as_json(runs: list[RunFolder], capsys: Any) -> None:
