@@ -151,6 +151,14 @@ def test_names_that_lead_out_of_the_zip_are_ignored_and_named(make_folder, open_
     assert not (tmp_path / "evil").exists()
 
 
+def test_a_zip_file_all_of_whose_names_lead_out_of_it_says_so(open_folder, tmp_path):
+    archive = tmp_path / "absolute.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("/data/a/0.png", b"x")
+    expected = "received none that can be used; the first: /data/a/0.png: ignored: its name leads out of the zip file."
+    assert expected in message(open_folder, archive)
+
+
 def test_zip_names_with_backslashes_are_folders(make_folder, open_folder, tmp_path):
     root = make_folder({"a": 4, "b": 4})
     with zipfile.ZipFile(tmp_path / "windows.zip", "w") as archive:
