@@ -19,7 +19,7 @@ _INTERNAL = frozenset(vars(nn.Module()))
 
 
 def plain_network(network: nn.Module, title: str) -> tuple[nn.Module, list[str]]:
-    """The network, changed in place, and sentences on what was changed.
+    """A copy of the network, and sentences on what was changed: a function may give the same network every time.
 
     Raises:
         EspalierError: when it is no network of plain modules, or holds what cannot be copied or saved.
@@ -29,23 +29,24 @@ def plain_network(network: nn.Module, title: str) -> tuple[nn.Module, list[str]]
             f"{title} is TorchScript, or holds some: its layers can neither be changed nor exported.",
             "Return the network itself, and not what torch.jit made of it.",
         )
-    network = _unwrapped(network)
+    while (inner := _inside(network)) is not None:
+        network = inner
     _check_state(network, title)
+    network = copied(network, title)
+    _unwrap(network)
     notes = plain_weights(network)
     _check_hidden(network, title)
     _keep_tensors(network)
-    _check_copies(network, title)
     return network, notes
 
 
-def _unwrapped(network: nn.Module) -> nn.Module:
-    """Without the wrappers of torch.compile and of training on several devices, inside too."""
-    while (inner := _inside(network)) is not None:
-        network = inner
+def _unwrap(network: nn.Module) -> None:
+    """Take off the wrappers of torch.compile and of training on several devices, in place."""
     for path, module in list(network.named_modules()):
-        if path and (inner := _inside(module)) is not None:
-            network.set_submodule(path, _unwrapped(inner))
-    return network
+        inner = _inside(module) if path else None
+        while inner is not None:
+            network.set_submodule(path, inner)
+            inner = _inside(inner)
 
 
 def _inside(module: nn.Module) -> nn.Module | None:
@@ -149,16 +150,16 @@ def _keep_tensors(network: nn.Module) -> None:
             module.register_buffer(name, value.detach(), persistent=False)
 
 
-def _check_copies(network: nn.Module, title: str) -> None:
-    """Refuse a network that cannot be copied: stages change copies of it.
+def copied(network: nn.Module, title: str) -> nn.Module:
+    """A copy, as stages change copies too; the network itself where its weights are not there before it has run.
 
     Raises:
-        EspalierError: naming what cannot.
+        EspalierError: naming what cannot be copied.
     """
     if any(isinstance(module, LazyModuleMixin) for module in network.modules()):
-        return  # its weights are not there before it has run
+        return network
     try:
-        copy.deepcopy(network)
+        return copy.deepcopy(network)
     except Exception as error:
         what, reason = _uncopied(network) or ("", str(error))
         raise EspalierError(

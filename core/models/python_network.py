@@ -15,7 +15,7 @@ from core.models.adapt_network import Agreed, NetworkBody, take_apart
 from core.models.catalogue import backbone
 from core.models.class_order import match_classes
 from core.models.classifier import ImageClassifier
-from core.models.plain_network import plain_network
+from core.models.plain_network import copied, plain_network
 from core.models.settings import BackboneSettings
 from core.models.source import build_network, with_names
 from core.models.trusted_python import PythonSettings, call_factory, cuts_softmax
@@ -60,6 +60,7 @@ def _plain_state(state: dict[str, Tensor], name: str, classes: int, body: Networ
     if set(given.state_dict()) == set(state):
         shapes = {key: tensor.shape for key, tensor in given.state_dict().items()}
         fitting = {key: tensor for key, tensor in state.items() if tensor.shape == shapes[key]}
+        given = copied(given, backbone(name).title)
         given.load_state_dict(fitting, strict=False)
         others = {
             key: tensor for key, tensor in state.items() if key not in fitting

@@ -112,6 +112,20 @@ def test_a_misfit_in_the_file_of_a_parametrised_network_is_named(made, tmp_path)
         made(code, weights_file="w.pth")
 
 
+@pytest.mark.parametrize("way", ["one = Net(4)", "with torch.inference_mode():\n    one = Net(4)"])
+def test_a_function_that_gives_the_same_network_every_time_gives_copies(made, noise, tmp_path, way):
+    network, first, _ = made(f"{PLAIN}\n{way}\ndef make_network(num_classes): return one\n")
+    _, second, _ = made(f"{PLAIN}\n{way}\ndef make_network(num_classes): return one\n")
+    before = logits(second, noise(SIZE))
+    first.train()(noise(SIZE)).sum().backward()
+    with torch.no_grad():
+        for weight in first.parameters():
+            weight.add_(1)
+    assert torch.equal(logits(second, noise(SIZE)), before)
+    save_checkpoint(tmp_path / "c", Checkpoint(first, network, Preprocess(SIZE), tuple("abcd")))
+    assert torch.equal(logits(load_checkpoint(tmp_path / "c").model, noise(SIZE)), logits(first, noise(SIZE)))
+
+
 def test_grey_images_are_the_mean_of_the_colours(made, noise):
     grey = f"{PLAIN}\ndef make_network(num_classes): return Base(num_classes, 1)\n"
     _, model, notes = made(grey)
