@@ -279,21 +279,28 @@ def _unused(trial: nn.Module, main: Tensor) -> list[str]:
 
 
 def _dropped(body: NetworkBody, images: Tensor, width: int, unused: list[str]) -> list[str]:
-    """Those of the unused modules that could be taken out; the network runs without them as before."""
-    dropped = []
+    """Those of the unused modules that could be taken out; the network answers without them as before.
+
+    A layer that no gradient reaches may serve the logits all the same, behind detach() or no_grad().
+    """
+    expected, dropped = _answer(body, images, width), []
     for path in unused:
         module = body.network.get_submodule(path)
         body.network.set_submodule(path, nn.Identity())
         try:
             place, _ = _trained_output(copy.deepcopy(body.network), body, images, width)
-            body.network.eval()
-            with torch.no_grad():
-                logits_of(body.network(body.given(images)), width, "The network", body.output)
-            if place != body.training_output:
-                raise ValueError("the logits are elsewhere without it")
+            if place != body.training_output or not _same(_answer(body, images, width), expected):
+                raise ValueError("the logits are others without it")
         except Exception as error:  # it is needed after all
             _log.debug("The layer %s stays: %s", path, in_a_line(error))
             body.network.set_submodule(path, module)
         else:
             dropped.append(path)
     return dropped
+
+
+@torch.no_grad()
+def _answer(body: NetworkBody, images: Tensor, width: int) -> Tensor:
+    """What a body's network gives in evaluation, where its logits or features stand: [b, width]."""
+    body.network.eval()
+    return logits_of(body.network(body.given(images)), width, "The network", body.output)[1].flatten(1)

@@ -197,6 +197,18 @@ def test_layers_that_get_no_gradient_are_named(made):
     ]
 
 
+def test_a_layer_behind_detach_is_no_auxiliary_layer(made, noise):
+    start = "self.still, self.aux = nn.Conv2d(8, 8, 1), nn.Linear(8, classes)"
+    maps = "maps = self.still(self.norm(self.conv(x))).detach(); f = maps.mean((2, 3))"
+    _, model, notes = made(net(maps, "return self.fc(f), self.aux(f)", start=start))
+    _, plain, _ = made(net(maps, "return self.fc(f)", start=start))
+    assert torch.allclose(logits(model, noise(SIZE)), logits(plain, noise(SIZE)), atol=1e-6)
+    assert notes == [
+        "The network gives several outputs, of which number 1 is taken as the logits; layers that only serve others (aux) "
+        "were taken out."
+    ]
+
+
 def test_what_a_network_says_in_training_is_kept(made):
     code = net("assert not self.training, 'labels wanted'", "return super().forward(x)")
     _, model, notes = made(code)
