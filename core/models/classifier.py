@@ -1,8 +1,5 @@
 """The one shape of every network here: body → (FEM) → pool → (FEM) → head."""
 
-from typing import Any, Self
-
-import torch
 from torch import Tensor, nn
 
 from core.models.fem import FeatureEnhancement
@@ -38,9 +35,3 @@ class ImageClassifier(nn.Module):
         """Images [b, 3, s, s] → logits [b, classes]."""
         feature = self.pool(self.map_fem(self.body(images))).flatten(1)
         return self.head(self.fem(feature))
-
-    def to(self, *args: Any, **named: Any) -> Self:
-        """As of every module; weights of five axes (videos) have no order of memory with channels last."""
-        if named.get("memory_format") is torch.channels_last and any(w.ndim == 5 for w in self.parameters()):
-            named.pop("memory_format")
-        return super().to(*args, **named)

@@ -4,11 +4,11 @@ A Pad by −∞ is what MaxPool does by itself, so that both become one node wit
 values that no 8 bits hold.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.onnx_graph.reading import graphs_of
+from core.onnx_graph.reading import names_read, settings_of
 
 if TYPE_CHECKING:
     import onnx
@@ -27,9 +27,9 @@ def with_own_padding(model: "onnx.ModelProto") -> None:
         if one.data_type in kinds and len(one.dims) < 2
     }
     constants |= {
-        node.output[0]: onnx.numpy_helper.to_array(_settings(node)["value"])
+        node.output[0]: onnx.numpy_helper.to_array(settings_of(node)["value"])
         for node in model.graph.node
-        if node.op_type == "Constant" and "value" in _settings(node)
+        if node.op_type == "Constant" and "value" in settings_of(node)
     }
     given = {name: node for node in model.graph.node for name in node.output}
     for pool in model.graph.node:
@@ -37,7 +37,7 @@ def with_own_padding(model: "onnx.ModelProto") -> None:
         amounts = _amounts(pad, constants) if pad is not None and pad.op_type == "Pad" else None
         if pad is None or amounts is None:
             continue
-        settings = _settings(pool)
+        settings = settings_of(pool)
         kernel = settings["kernel_shape"]
         whole = [own + more for own, more in zip(settings.get("pads", [0, 0, 0, 0]), amounts, strict=True)]
         fits = all(amount < side for amount, side in zip(whole, [*kernel, *kernel], strict=True))
@@ -53,25 +53,19 @@ def with_own_padding(model: "onnx.ModelProto") -> None:
 
 def _remove_unread(model: "onnx.ModelProto", kind: str) -> None:
     """Take out nodes of a kind that nobody reads, with their constants."""
-    outputs = {one.name for one in model.graph.output}
-    before = _read(model)
+    before = names_read(model)
     for node in [node for node in model.graph.node if node.op_type == kind]:
-        if not set(node.output) & (before | outputs):
+        if not set(node.output) & before:
             model.graph.node.remove(node)
-    left = before - _read(model)
+    left = before - names_read(model)
     for tensor in [tensor for tensor in model.graph.initializer if tensor.name in left]:
         model.graph.initializer.remove(tensor)
-
-
-def _read(model: "onnx.ModelProto") -> set[str]:
-    """What nodes read, in inner graphs too."""
-    return {name for graph in graphs_of(model.graph) for node in graph.node for name in node.input}
 
 
 def _amounts(pad: "onnx.NodeProto", constants: dict[str, np.ndarray]) -> list[int] | None:
     """[top, left, bottom, right] of a Pad of maps by −∞; None of any other."""
     names = [*pad.input, "", ""][1:4]
-    if _settings(pad).get("mode", b"constant") != b"constant" or names[2]:
+    if settings_of(pad).get("mode", b"constant") != b"constant" or names[2]:
         return None
     amounts, value = constants.get(names[0]), constants.get(names[1])
     if amounts is None or value is None or amounts.shape != (8,) or value.size != 1 or value.item() > _LEAST:
@@ -79,9 +73,3 @@ def _amounts(pad: "onnx.NodeProto", constants: dict[str, np.ndarray]) -> list[in
     if amounts.min() < 0 or amounts[[0, 1, 4, 5]].any():
         return None
     return [int(amounts[axis]) for axis in (2, 3, 6, 7)]
-
-
-def _settings(node: "onnx.NodeProto") -> dict[str, Any]:
-    import onnx
-
-    return {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}

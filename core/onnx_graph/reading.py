@@ -6,7 +6,7 @@ Weights that lie in files beside it (external data) are read from its own folder
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.common.errors import EspalierError
 from core.common.library_reasons import reason_of
@@ -107,6 +107,13 @@ def graphs_of(graph: "onnx.GraphProto") -> "Iterator[onnx.GraphProto]":
         for entry in node.attribute:
             for inner in (*([entry.g] if entry.HasField("g") else []), *entry.graphs):
                 yield from graphs_of(inner)
+
+
+def settings_of(node: "onnx.NodeProto") -> dict[str, Any]:
+    """A node's attributes by name."""
+    import onnx
+
+    return {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
 
 
 def tensors_of(model: "onnx.ModelProto") -> "Iterator[onnx.TensorProto]":

@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from core.deploy.quantization.equalise import clip_limits
-from core.deploy.quantization.graph import Layer, array_of, consumers_of, settings_of
+from core.deploy.quantization.graph import Layer, array_of, consumers_of
 from core.deploy.quantization.rounding import RANGE_RATE, RATE, RoundingLayer, pushed, rounded_to
+from core.onnx_graph.reading import settings_of
 
 if TYPE_CHECKING:
     import onnx

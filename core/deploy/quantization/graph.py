@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.common.errors import EspalierError
 from core.common.library_reasons import reason_of
@@ -171,13 +171,6 @@ def _size(tensor: "onnx.TensorProto") -> int:
 def parameter_count(model: "onnx.ModelProto") -> int:
     """Numbers in the graph's float32 constants, limits and factors of one number left out."""
     return sum(_size(tensor) for tensor in model.graph.initializer if tensor.data_type == 1 and tensor.dims)
-
-
-def settings_of(node: "onnx.NodeProto") -> dict[str, Any]:
-    """A node's attributes by name."""
-    import onnx
-
-    return {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
 
 
 def array_of(model: "onnx.ModelProto", name: str) -> "np.ndarray":

@@ -7,12 +7,12 @@ smaller networks in timm write the linear layers of the paper as such convolutio
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.deploy.quantization.graph import Layer, array_of, copy_of, put_array
-from core.onnx_graph.reading import names_read
+from core.onnx_graph.reading import names_read, settings_of
 
 if TYPE_CHECKING:
     import onnx
@@ -47,7 +47,7 @@ def as_products(prepared: "onnx.ModelProto", layers: list[Layer], pointwise: boo
 def reason_against(model: "onnx.ModelProto", layer: Layer, pointwise: bool) -> str:
     """Why a layer cannot be a matrix product; "" where it can."""
     [node] = [node for node in model.graph.node if node.name == layer.node]
-    settings = _settings(node)
+    settings = settings_of(node)
     if layer.op == "Conv":
         if any(side != 1 for side in array_of(model, layer.weight).shape[2:]):
             return "a convolution over more than one pixel"
@@ -63,12 +63,6 @@ def reason_against(model: "onnx.ModelProto", layer: Layer, pointwise: bool) -> s
     return ""
 
 
-def _settings(node: "onnx.NodeProto") -> dict[str, Any]:
-    import onnx
-
-    return {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
-
-
 def _matrix(model: "onnx.ModelProto", layer: Layer, readers: Mapping[str, int]) -> str:
     """A name for the weights of a layer that is written anew, which tells the layer's own."""
     name, names = f"{layer.name}.weight", {tensor.name for tensor in model.graph.initializer}
@@ -81,7 +75,7 @@ def _product(model: "onnx.ModelProto", node: "onnx.NodeProto", matrix: str) -> l
     from onnx import helper
 
     weight, name, convolution = array_of(model, node.input[1]), node.name, node.op_type == "Conv"
-    if convolution or _settings(node).get("transB"):
+    if convolution or settings_of(node).get("transB"):
         weight = weight.reshape(weight.shape[:2]).T
     put_array(model, matrix, np.ascontiguousarray(weight))
     entry, answer = node.input[0], node.output[0]

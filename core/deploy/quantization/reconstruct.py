@@ -23,9 +23,10 @@ from core.data.randomness import derive_seed
 from core.deploy.quantization.calibrated import CalibratedGraph, calibrated
 from core.deploy.quantization.calibration import Sample
 from core.deploy.quantization.equalise import clip_limits
-from core.deploy.quantization.graph import Layer, array_of, copy_of, node_called, put_array, settings_of
+from core.deploy.quantization.graph import Layer, array_of, copy_of, node_called, put_array
 from core.deploy.quantization.kept_tensors import KeptTensors
 from core.machine.jobs import ProgressCallback
+from core.onnx_graph.reading import settings_of
 
 if TYPE_CHECKING:
     import onnx

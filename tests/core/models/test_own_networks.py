@@ -11,6 +11,7 @@ from core.data.preprocess import Preprocess
 from core.machine.trusted_files import TrustList
 from core.models import trusted_python
 from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from core.models.memory_format import to_channels_last
 from core.models.python_network import build_python
 from core.models.trusted_python import PythonSettings, open_python
 from core.surgery.meta_copy import count
@@ -218,7 +219,7 @@ def test_what_a_network_says_in_training_is_kept(made):
 def test_weights_of_five_axes_are_trained_in_any_order_of_memory(made, noise):
     start = "self.conv3 = nn.Conv3d(1, 8, 3, padding=1)"
     _, model, _ = made(net("return self.fc(self.conv3(x[:, None]).mean((2, 3, 4)))", start=start))
-    assert model.to("cpu", memory_format=torch.channels_last)(noise(SIZE)).shape == (2, 4)
+    assert to_channels_last(model, "cpu")(noise(SIZE)).shape == (2, 4)
 
 
 def test_messages_name_the_persons_file_and_not_the_runs_copy():
