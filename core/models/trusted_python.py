@@ -30,8 +30,8 @@ from core.machine.site_policy import site_policy
 from core.machine.trusted_files import TrustList
 from core.models.backbone import OWN, Backbone
 from core.models.checkpoint_files import CALL, CODE
+from core.models.process_settings import process_settings_kept
 from core.models.settings import BackboneSettings
-from core.models.undisturbed import undisturbed
 
 _LARGEST = 16_000_000  # bytes of a Python file
 _IMAGE_SIZE = 224  # px, where nothing says how large the images are
@@ -225,7 +225,7 @@ def load_factory(code: bytes, path: Path, name: str, trusted: TrustList) -> Call
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # where dataclasses and the like look themselves up
     try:
-        with undisturbed(path):
+        with process_settings_kept(path):
             exec(compile(code, str(path), "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
@@ -267,7 +267,7 @@ def call_factory(name: str, classes: int) -> Any:
     network, factory = _opened[name]
     counted = {network.classes_argument: classes} if network.classes_argument else {}
     try:
-        with undisturbed(network.file):
+        with process_settings_kept(network.file):
             return factory(**counted, **network.arguments)
     except (Exception, SystemExit) as error:
         raise EspalierError(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 @contextmanager
-def undisturbed(file: Path | str) -> Iterator[None]:
+def process_settings_kept(file: Path | str) -> Iterator[None]:
     """While a person's code runs: no arguments, nothing to read from a terminal, and settings of its own.
 
     Args:
