@@ -9,18 +9,19 @@ else changes, nothing is trained, and validation images are answered (Li et al. 
 
 Both are jobs of the tool child; test images are never seen. Ratios are shares of a group's channels. Every figure has
 a 95 % interval (what other images would have given), and takes as many images as an interval of the wanted width
-needs: a layer that hardly matters needs fewer than one whose loss varies.
+needs: a layer that hardly matters needs fewer than one whose loss varies. After each layer a job sends its answer so far.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.common.errors import EspalierError
-from core.machine.jobs import ProgressCallback
+from core.machine.answer_so_far import Extent
+from core.machine.jobs import JobContext
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +69,7 @@ class LayerSensitivity:
         return baseline - self.top1[share]
 
 
-def prune_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+def prune_scan(arguments: dict[str, Any], context: JobContext) -> dict[str, Any]:
     """Job: validation accuracy with a share of each group's channels at zero.
 
     Args (as plain data):
@@ -79,7 +80,8 @@ def prune_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
         threads: 0 leaves it to the library.
 
     Returns: top1 (of the whole network, percent), images, layers: {path, channels, members, top1: list of
-        [share, percent, low, high, images], the interval of the loss in points}, skipped: [path, reason].
+        [share, percent, low, high, images], the interval of the loss in points}, skipped: [path, reason]; extent: layers
+        that were scanned.
 
     Raises:
         EspalierError: when checkpoint and data do not fit, or no channels can go.
@@ -93,7 +95,7 @@ def prune_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
 
     if int(arguments.get("threads", 0)):
         torch.set_num_threads(int(arguments["threads"]))
-    progress(0.0, "Reading the network")
+    context(0.0, "Reading the network")
     loaded = load_checkpoint(Path(arguments["checkpoint"]))
     batches = _validation(loaded, arguments)
     blocks = backbone(loaded.network.backbone).blocks
@@ -109,40 +111,33 @@ def prune_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
         )
     judge = _Judge(loaded.model, batches, float(arguments.get("within", 0.0)))
     shares = [float(share) for share in arguments.get("shares", SHARES)]
-    layers: list[dict[str, Any]] = []
+    told: dict[str, Any] = {
+        "top1": judge.baseline,
+        "images": judge.images,
+        "layers": [],
+        "skipped": [[path, reason] for path, reason in skipped],
+    }
     steps = len(groups) * len(shares)
     for number, group in enumerate(groups):
         accuracies = []
         for position, share in enumerate(shares):
             done = number * len(shares) + position
-            progress(0.05 + 0.95 * done / steps, f"{group.path}: {number + 1} of {len(groups)} layers")
+            context(0.05 + 0.95 * done / steps, f"{group.path}: {number + 1} of {len(groups)} layers")
             removed = least_important(scores[group.path], share)
             with zeroed_units(loaded.model, group, removed):
-                accuracies.append((share, judge.loss()))
-        layers.append(
-            {
-                "path": group.path,
-                "channels": group.channels,
-                "members": list(group.members),
-                "top1": accuracies,
-            }
-        )
-    progress(1.0, "Scanned")
-    baseline = judge.baseline
-    for layer in layers:
-        layer["top1"] = [
-            [share, baseline - loss, spread.low, spread.high, spread.images]
-            for share, (loss, spread) in layer["top1"]
-        ]
-    return {
-        "top1": baseline,
-        "images": judge.images,
-        "layers": layers,
-        "skipped": [[path, reason] for path, reason in skipped],
-    }
+                loss, spread = judge.loss()
+            accuracies.append([share, judge.baseline - loss, *_plain(spread)])
+        layer = {
+            "path": group.path, "channels": group.channels, "members": list(group.members), "top1": accuracies,
+        }  # fmt: skip
+        told["layers"].append(layer)
+        told["extent"] = asdict(Extent(number + 1, len(groups)))
+        context.send_part(told)
+    context(1.0, "Scanned")
+    return told
 
 
-def quantize_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+def quantize_scan(arguments: dict[str, Any], context: JobContext) -> dict[str, Any]:
     """Job: what it costs when one layer of a float32 file computes with integers.
 
     Args (as plain data):
@@ -150,7 +145,8 @@ def quantize_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict
             images. ranges: training images that give the ranges. within: half the interval of each figure that is
             enough, in dB; 0 takes all images.
 
-    Returns: ranking: [layer, value, low, high, images], the most sensitive first; measure, unit; images.
+    Returns: ranking: [layer, value, low, high, images], the most sensitive first; measure, unit; images; extent: layers
+        that were scanned.
 
     Raises:
         EspalierError: when the file is quantized already or the data do not fit.
@@ -161,33 +157,34 @@ def quantize_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict
     from core.deploy.quantization.sensitivity import UNITS, quantized_alone, ranked
     from core.deploy.quantization.sessions import run
 
-    progress(0.0, "Preparing the graph")
+    context(0.0, "Preparing the graph")
     source, measure = Path(arguments["file"]), "sqnr"
     threads, within = int(arguments.get("threads", 0)), float(arguments.get("within", 0.0))
     prepared = prepare(source)
     layers = layers_of(prepared)
     sample = draw(prepared, arguments, "train", int(arguments.get("ranges", _RANGES)), 0)
     ranges = collect_ranges(
-        prepared, sample, OP_TYPES, "minmax", 100.0, lambda done, text: progress(0.3 * done, text)
+        prepared, sample, OP_TYPES, "minmax", 100.0, lambda done, text: context(0.3 * done, text)
     )
     blocks = list(draw(prepared, arguments, "validation", int(arguments["count"]), 0).blocks())
     numbers = NumberFormat(resolve_activations("auto"), False)
     reference = [run(prepared, [block], threads) for block in blocks]
     values, spreads = [], {}
+    told: dict[str, Any] = {
+        "measure": measure, "unit": UNITS[measure], "images": sum(len(block) for block in blocks),
+        "ranking": [], "extent": asdict(Extent()),
+    }  # fmt: skip
     for index, layer in enumerate(layers):
-        progress(0.3 + 0.7 * index / len(layers), f"{layer.name}: {index + 1} of {len(layers)} layers")
+        context(0.3 + 0.7 * index / len(layers), f"{layer.name}: {index + 1} of {len(layers)} layers")
         variant = quantized_alone(prepared, layers, ranges, numbers, layer.name)
         value, spreads[layer.name] = _noise(variant, blocks, reference, within, threads)
         values.append((layer.name, value))
-    progress(1.0, "Scanned")
-    return {
-        "ranking": [
-            [name, value, *_plain(spreads[name])] for name, value in ranked(values, "alone", measure)
-        ],
-        "measure": measure,
-        "unit": UNITS[measure],
-        "images": sum(len(block) for block in blocks),
-    }
+        ranking = ranked(values, "alone", measure)
+        told["ranking"] = [[name, value, *_plain(spreads[name])] for name, value in ranking]
+        told["extent"] = asdict(Extent(index + 1, len(layers)))
+        context.send_part(told)
+    context(1.0, "Scanned")
+    return told
 
 
 def _plain(spread: Spread) -> list[float]:

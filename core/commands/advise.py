@@ -33,6 +33,7 @@ def advise(options: argparse.Namespace) -> int:
     from core.deploy.quantization.advice import Question, as_text
     from core.deploy.quantization.advice import advise as job
     from core.export.stage_file import find_file
+    from core.machine.answer_so_far import answer_so_far
     from core.machine.child import Child
     from core.runs.home import Home
     from core.runs.library import find_run
@@ -56,8 +57,8 @@ def advise(options: argparse.Namespace) -> int:
     control = RunControl()
     stop_on_interrupt(control)
     with temporary_folder() as folder, Child("tool", folder / "tool.log") as child:
-        told = child.call(
-            job, arguments, control, lambda fraction, text: say(f"{100 * fraction:3.0f} %  {text}")
+        told = answer_so_far(
+            child, job, arguments, control, lambda fraction, text: say(f"{100 * fraction:3.0f} %  {text}")
         )
     if options.json:
         show_json(told)

@@ -14,12 +14,14 @@ class LatestJob(QObject):
         moved: what the job says of itself: fraction 0…1 and a sentence.
         done: a request and its result.
         failed: a request and its `Failure`.
+        stopped: a request that was given up and gave nothing.
         changed: it began to work, or ended.
     """
 
     moved = Signal(float, str)
     done = Signal(object, object)
     failed = Signal(object, object)
+    stopped = Signal(object)
     changed = Signal()
 
     def __init__(self, parent: QObject):
@@ -30,6 +32,7 @@ class LatestJob(QObject):
         self.worker.happened.connect(lambda batch: self.moved.emit(*batch[-1]))
         self.worker.completed.connect(self._completed)
         self.worker.failed.connect(self._failed)
+        self.worker.stopped.connect(self._stopped)
         self.worker.ended.connect(self._ended)
 
     @property
@@ -66,6 +69,10 @@ class LatestJob(QObject):
     def _failed(self, failure: Failure) -> None:
         if self._next is None:
             self.failed.emit(self.request, failure)
+
+    def _stopped(self) -> None:
+        if self._next is None:
+            self.stopped.emit(self.request)
 
     def _ended(self) -> None:
         following, self._next = self._next, None

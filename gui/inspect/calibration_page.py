@@ -22,7 +22,7 @@ _TEXTS = JobTexts(
     about=QT_TR_NOOP(
         "Static INT8 measures the ranges of activations on some training images. The trial calibrates the network before it with "
         "32, 128 and 512 images, several draws of each, and looks on validation images at how much the draw decides. It changes "
-        "nothing and can be stopped at any time; the advice can be sent into the pipeline."
+        "nothing and can be stopped at any time, and then shows the draws that were finished; the advice can be sent into the pipeline."
     ),
 )
 
@@ -83,13 +83,12 @@ class CalibrationPage(JobPage[Advice]):
         )
         self.table.show_rows(_columns(), _rows(advice))
         self.sentence.setText(advice.sentence)
-        self.setting.setText(
-            tr(
-                "{method}, {images} calibration images",
-                method=advice.method,
-                images=advice.settings["images"],
-            )
-        )
+        if advice.settings:
+            self.setting.setText(tr("{method}, {images} calibration images", **advice.settings))
+
+    @property
+    def _sendable(self) -> bool:
+        return self.result is not None and bool(self.result.settings)
 
     def _sent(self) -> dict[str, Any]:
         assert self.result is not None
@@ -124,7 +123,7 @@ def _rows(advice: Advice) -> list[list[Cell]]:
 
 def _row(trial: Trial, best: float, advice: Advice) -> list[Cell]:
     low, high = trial.worst, max(trial.signals)
-    chosen = (trial.method, trial.images) == (advice.method, advice.settings["images"])
+    chosen = {"method": trial.method, "images": trial.images} == advice.settings
     scale = max(best, 1e-9)
     tip = tr("{low:.2f} to {high:.2f} dB in {draws} draws", low=low, high=high, draws=len(trial.signals))
     mean = Cell(

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from core.document.overrides import Target
+from core.machine.answer_so_far import Extent
 from core.stages.base import ScanKind
 from gui.base import theme
 from gui.base.translation import tr
@@ -16,7 +17,15 @@ from gui.widgets.bar_table import BarTable
 from gui.widgets.buttons import ElidedLabel, EmptyState
 from gui.widgets.progress_line import ProgressLine
 
-Result = TypeVar("Result")
+
+class Found(Protocol):
+    """What a job found: all of it, or what was finished when it was stopped."""
+
+    @property
+    def extent(self) -> Extent: ...
+
+
+Result = TypeVar("Result", bound=Found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,7 @@ class JobPage(QWidget, Generic[Result]):
     """Asks for a job and shows what it found; a `PageJob` does it.
 
     A page makes its settings and its `SendRow`, lays itself out (`_build`), and says what it asks for (`_request`),
-    how a result is shown (`_show`), and what of it is sent (`_taken_kind`, `_sent`).
+    how a result is shown (`_show`), and what of it is sent (`_sendable`, `_taken_kind`, `_sent`).
 
     Signals:
         wanted: the request of a job.
@@ -106,6 +115,7 @@ class JobPage(QWidget, Generic[Result]):
         self.result = result
         self._stack.setCurrentIndex(0 if result is None else 1)
         self._show()
+        self.sending.setVisible(result is not None and self._sendable)
         self._offer()
 
     def show_targets(self, targets: Mapping[ScanKind, Sequence[Target]]) -> None:
@@ -140,6 +150,11 @@ class JobPage(QWidget, Generic[Result]):
 
     def _offer(self) -> None:
         self.sending.offer(self._targets.get(self._taken_kind, ()), self.result is not None)
+
+    @property
+    def _sendable(self) -> bool:
+        """Whether the result, where there is one, is enough to send something of it."""
+        raise NotImplementedError
 
     @property
     def _taken_kind(self) -> ScanKind:

@@ -18,7 +18,8 @@ from gui.inspect.job_page import JobPage, Result
 
 
 class PageJob(QObject, Generic[Result]):
-    """Owns the worker behind a page, and keeps the newest result of each model.
+    """Owns the worker behind a page, and keeps the newest result of each model; of a job that was stopped, what it had
+    finished, where there is no whole result of the kind.
 
     A job says what it does with a request (`_work`), how a result reads as a sentence (`_found`), which stage made the
     network that was looked at (`_stage`), and how a result is written into a pipeline (`_written`, `_sent`).
@@ -46,6 +47,9 @@ class PageJob(QObject, Generic[Result]):
         self.job = LatestJob(self)
         self.job.done.connect(self._done)
         self.job.failed.connect(lambda _request, failure: messages.failure(failure))
+        self.job.stopped.connect(
+            lambda _request: self.status_message.emit(tr("Stopped before anything was finished."))
+        )
         self.job.moved.connect(page.working.show_progress)
         self.job.changed.connect(lambda: page.show_busy(self.job.title if self.job.busy else ""))
         page.working.stop_wanted.connect(self.job.stop)
@@ -74,6 +78,10 @@ class PageJob(QObject, Generic[Result]):
             self.job.ask(("result", self._model), tr(self.TITLE), self._work(self._model, request))
 
     def _done(self, request: Any, result: Result) -> None:
+        before = self._results.get(request)
+        if not result.extent.whole and type(before) is type(result) and before.extent.whole:
+            self.status_message.emit(tr("Stopped; the result from before stays."))
+            return
         self._results[request] = result
         if request[1] == self._model:
             self._page.show_result(result)

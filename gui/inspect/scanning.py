@@ -15,7 +15,7 @@ from gui.base.worker import Job
 from gui.inspect import work
 from gui.inspect.page_job import PageJob
 from gui.inspect.sensitivity import Sensitivity, of_scan, ranked_by_stage
-from gui.inspect.sensitivity_page import SensitivityPage
+from gui.inspect.sensitivity_page import SensitivityPage, stopped_words
 
 
 class Scanning(PageJob[work.Scan]):
@@ -45,6 +45,8 @@ class Scanning(PageJob[work.Scan]):
         return partial(work.scan, model, request, self._home)
 
     def _found(self, result: work.Scan) -> str:
+        if not result.extent.whole:
+            return stopped_words(result)
         return tr("The sensitivity of every layer is known; it also stands in the layer table.")
 
     def _stage(self, model: StageFile) -> str:

@@ -31,8 +31,8 @@ _TEXTS = JobTexts(
     question=QT_TR_NOOP("Which layers can this network spare?"),
     about=QT_TR_NOOP(
         "The scan takes each layer by itself and looks at what it costs: without some of its channels, or computed "
-        "with integers. It uses validation images, changes nothing and can be stopped at any time. Its result can be "
-        "sent into the pipeline as settings of single layers."
+        "with integers. It uses validation images, changes nothing and can be stopped at any time, and then shows the layers "
+        "that were finished. Its result can be sent into the pipeline as settings of single layers."
     ),
 )
 
@@ -121,6 +121,11 @@ class SensitivityPage(JobPage[Scan]):
         self.table.show_rows(columns, cells)
 
     @property
+    def _sendable(self) -> bool:
+        scan = self.result
+        return scan is not None and (scan.extent.whole or isinstance(scan, PruneScan))
+
+    @property
     def _taken_kind(self) -> ScanKind:
         return "prune" if isinstance(self.result, PruneScan) else "quantize"
 
@@ -130,7 +135,17 @@ class SensitivityPage(JobPage[Scan]):
         return ratios_text(self._ratios)
 
 
+def stopped_words(scan: Scan) -> str:
+    """How far a scan came that was stopped."""
+    return tr("Stopped after {done} of {planned} layers.", done=scan.extent.done, planned=scan.extent.planned)
+
+
 def _words(scan: Scan | None) -> str:
+    found = _found(scan)
+    return found if scan is None or scan.extent.whole else f"{stopped_words(scan)} {found}"
+
+
+def _found(scan: Scan | None) -> str:
     if isinstance(scan, PruneScan):
         return tr(
             "{top1:.2f} % of {images} validation images are right; by how many points that changes:",
@@ -204,13 +219,14 @@ def _quantization(scan: QuantizeScan, count: int) -> tuple[Sequence[Column], lis
         ),
         Column(tr("Stays float"), tr("Among the most sensitive layers that are kept"), False),
     )
+    whole = scan.extent.whole  # a part of a scan cannot say which layers are the most sensitive
     sensitivity = of_scan(scan)
     cells = []
     for rank, (name, value) in enumerate(scan.ranking, 1):
         precision = Cell(tr("✓ float"), 1.0) if rank <= count else Cell(tr("INT8"), 0.0)
         noise = _noise_cell(value, scan.spreads.get(name), sensitivity)
-        cells.append([Cell(name), Cell(str(rank), rank), noise, precision])
-    return columns, cells
+        cells.append([Cell(name), Cell(str(rank), rank), noise, *([precision] if whole else [])])
+    return columns if whole else columns[:-1], cells
 
 
 def _noise_cell(value: float, spread: Spread | None, sensitivity: Sensitivity) -> Cell:

@@ -26,6 +26,7 @@ from core.data.settings import settings_path
 from core.data.source import Watch
 from core.deploy.quantization.advice import Advice, Question, advise
 from core.deploy.quantization.advice import read as read_advice
+from core.machine.answer_so_far import WHOLE, Extent, answer_so_far
 from core.machine.child import Child, Kind
 from core.machine.jobs import Job
 from core.profiling.per_layer import profile
@@ -55,18 +56,27 @@ class ScanRequest:
 
 @dataclass(frozen=True, slots=True)
 class PruneScan:
-    """Validation accuracy in percent of the whole network and without parts of each layer."""
+    """Validation accuracy in percent of the whole network and without parts of each layer.
+
+    Attributes:
+        extent: layers that were scanned, of all.
+    """
 
     request: ScanRequest
     layers: list[LayerSensitivity]
     top1: float
     images: int
     skipped: int
+    extent: Extent = WHOLE
 
 
 @dataclass(frozen=True, slots=True)
 class QuantizeScan:
-    """Layers with what integers cost each of them, the most sensitive first."""
+    """Layers with what integers cost each of them, the most sensitive first.
+
+    Attributes:
+        extent: layers that were scanned, of all.
+    """
 
     request: ScanRequest
     ranking: list[tuple[str, float]]
@@ -74,6 +84,7 @@ class QuantizeScan:
     measure: str
     unit: str
     images: int
+    extent: Extent = WHOLE
 
 
 Scan = PruneScan | QuantizeScan
@@ -97,6 +108,12 @@ def _in_child(
     """Have a child process of its own do a job, and hand on how far it is."""
     with Child(kind) as child:
         return child.call(job, arguments, control, lambda part, words: say((part, words)))
+
+
+def _in_child_so_far(job: Job, arguments: Mapping[str, Any], control: RunControl, say: Say) -> dict[str, Any]:
+    """As `_in_child`, in a tool child; when it is stopped, what was finished is the answer."""
+    with Child("tool") as child:
+        return answer_so_far(child, job, arguments, control, lambda part, words: say((part, words)))
 
 
 def read_pair(model: StageFile, reference: StageFile | None, home: Home) -> AnswerPair:
@@ -189,7 +206,7 @@ def similarity(
 
 
 def scan(subject: StageFile, request: ScanRequest, home: Home, control: RunControl, say: Say) -> Scan:
-    """Measure the sensitivity of every layer in the tool child."""
+    """Measure the sensitivity of every layer in the tool child; when it is stopped, of those that were finished."""
     place: Path | None = subject.network if request.kind == "prune" else subject.float_file
     if place is None:
         raise EspalierError(
@@ -199,28 +216,40 @@ def scan(subject: StageFile, request: ScanRequest, home: Home, control: RunContr
     arguments = {**subject.access(home).as_plain(), "count": MOST_IMAGES, "within": request.within}
     if request.kind == "prune":
         arguments |= {"checkpoint": str(place), "scope": request.scope}
-        result = _in_child("tool", prune_scan, arguments, control, say)
+        result = _in_child_so_far(prune_scan, arguments, control, say)
         return PruneScan(
             request,
             read_scan(result),
             float(result["top1"]),
             int(result["images"]),
             len(result["skipped"]),
+            Extent(**result["extent"]),
         )
-    result = _in_child("tool", quantize_scan, {**arguments, "file": str(place)}, control, say)
+    result = _in_child_so_far(quantize_scan, {**arguments, "file": str(place)}, control, say)
     ranking = [(str(name), float(value)) for name, value, *_ in result["ranking"]]
     spreads = {str(name): Spread(low, high, int(images)) for name, _, low, high, images in result["ranking"]}
-    return QuantizeScan(request, ranking, spreads, result["measure"], result["unit"], int(result["images"]))
+    return QuantizeScan(
+        request,
+        ranking,
+        spreads,
+        result["measure"],
+        result["unit"],
+        int(result["images"]),
+        Extent(**result["extent"]),
+    )
 
 
 def advice(subject: StageFile, question: Question, home: Home, control: RunControl, say: Say) -> Advice:
-    """Try calibrations of the float file that a model's network was exported to, in the tool child."""
+    """Try calibrations of the float file that a model's network was exported to, in the tool child.
+
+    When it is stopped, the advice is from the draws that were finished.
+    """
     if subject.float_file is None:
         raise EspalierError(
             f"'{subject.short}' has no float32 file that could be calibrated.", "Choose a stage that has one."
         )
     arguments = question.arguments(subject.access(home), subject.float_file)
-    return read_advice(_in_child("tool", advise, arguments, control, say))
+    return read_advice(_in_child_so_far(advise, arguments, control, say))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from PySide6.QtCore import Qt
 
 from core.common.errors import EspalierError
 from core.deploy.quantization.advice import Advice, Trial
+from core.machine.answer_so_far import Extent
 from gui.base.document import Document
+from gui.inspect import work
 from gui.inspect.job_page import JobPage
 from gui.inspect.page_job import PageJob
 from gui.inspect.place import InspectPlace
-from gui.inspect.work import QuantizeScan, ScanRequest
+from gui.inspect.work import PruneScan, QuantizeScan, ScanRequest
 
 SCAN = QuantizeScan(
     ScanRequest("quantize", "", 2.0), [("body.conv1", 4.0), ("head", 9.0)], {}, "sqnr", "dB", 64
@@ -65,7 +68,67 @@ def test_a_job_can_be_stopped(
     qtbot.mouseClick(page.working.stop, Qt.MouseButton.LeftButton)
     done(qtbot, place)
     assert time.monotonic() - started < 10
-    assert page.result is None and page.start.isEnabled() and not page.working.isVisible()
+    assert page.result is None or not page.result.extent.whole
+    assert page.start.isEnabled() and not page.working.isVisible()
+
+
+def test_what_was_finished_is_shown_when_a_job_is_stopped(
+    qtbot: Any, place: InspectPlace, opened: Path, monkeypatch: Any
+) -> None:
+    """Half an hour of draws was thrown away by Cancel."""
+    place.view.go("calibration")
+    place.open(opened, "fp32")
+    page = place.view.calibration
+    told: list[str] = []
+    place.status_message.connect(told.append)
+    some = replace(ADVICE, method="", images=None, extent=Extent(2, 36), left=("entropy",))
+
+    def advise(_job: Any, _arguments: Any, control: Any, _say: Any) -> dict[str, Any]:
+        while not control.stopping:
+            time.sleep(0.005)
+        return asdict(some)
+
+    monkeypatch.setattr(work, "_in_child_so_far", advise)
+    qtbot.mouseClick(page.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(page.working.isVisible, timeout=5000)
+    qtbot.mouseClick(page.working.stop, Qt.MouseButton.LeftButton)
+    done(qtbot, place)
+    assert page.result == some and page.table.isVisible() and page.table.texts(2) == ["28.10 dB"]
+    assert page.sentence.text().startswith("Stopped after 2 of 36 draws.") and told == [page.sentence.text()]
+    assert not page.sending.isVisible(), "nothing is advised yet"
+
+
+def test_what_a_stopped_job_found_does_not_replace_the_whole(
+    qtbot: Any, place: InspectPlace, parts: tuple[JobPage[Any], PageJob[Any], Any]
+) -> None:
+    page, job, result = parts
+    some, more = (replace(result, extent=Extent(number, 9)) for number in (3, 4))
+    for found, shown in ((some, some), (more, more), (result, result), (some, result)):
+        with qtbot.waitSignal(job.status_message):
+            job.job.done.emit(("result", place.model), found)
+        assert page.result is shown
+
+
+def test_a_part_of_a_scan_is_said_to_be_one(place: InspectPlace, opened: Path) -> None:
+    place.view.go("sensitivity")
+    place.open(opened, "fp32")
+    page = place.view.sensitivity
+    page.show_result(replace(SCAN, extent=Extent(2, 20)))
+    assert page.words.whole.startswith("Stopped after 2 of 20 layers.")
+    assert page.table.texts(0) == ["body.conv1", "head"]
+    assert not page.sending.isVisible(), "the most sensitive layers are not known yet"
+    page.show_result(PruneScan(ScanRequest("prune", "", 2.0), [], 90.0, 64, 0, Extent(2, 20)))
+    assert page.words.whole.startswith("Stopped after 2 of 20 layers.") and page.sending.isVisible()
+
+
+def test_a_job_that_was_stopped_too_early_says_so(qtbot: Any, parts: Any, monkeypatch: Any) -> None:
+    page, job, _ = parts
+    monkeypatch.setattr(job, "_work", lambda _model, _request: waits)
+    qtbot.mouseClick(page.start, Qt.MouseButton.LeftButton)
+    with qtbot.waitSignal(job.status_message, timeout=5000) as told:
+        job.job.stop()
+    assert told.args == ["Stopped before anything was finished."]
+    assert page.result is None and page.empty.isVisible()
 
 
 def test_while_it_works_it_can_be_stopped_from_another_model(

@@ -9,7 +9,7 @@ Source: none. A job of the tool child; test images are never seen.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from core.data.access import DataAccess
 from core.deploy.quantization.calibrated import calibrated
 from core.deploy.quantization.calibration import draw
 from core.deploy.quantization.sessions import agreement, run, sqnr
-from core.machine.jobs import ProgressCallback
+from core.machine.answer_so_far import WHOLE, Extent
+from core.machine.jobs import JobContext
 
 TOLERANCE = 0.5  # dB: the noise has 12 % more power
 FASTEST = "minmax"
@@ -74,14 +75,19 @@ class Advice:
     """What to set.
 
     Attributes:
+        method: "" where the trials were stopped before one method had been tried with all numbers of images.
         images: enough for `method`; None where the largest number that was tried is not.
         judged: validation images that the trials were judged by.
+        extent: draws that were tried, of those that were asked for.
+        left: methods that were not tried to the end.
     """
 
     method: str
     images: int | None
     trials: tuple[Trial, ...]
     judged: int = 0
+    extent: Extent = WHOLE
+    left: tuple[str, ...] = ()
 
     @property
     def largest(self) -> int:
@@ -90,12 +96,23 @@ class Advice:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What to set in a stage that calibrates."""
+        """What to set in a stage that calibrates; nothing where the trials do not say it."""
+        if not self.method:
+            return {}
         return {"method": self.method, "images": self.images or self.largest}
 
     @property
     def sentence(self) -> str:
-        """The advice for a person."""
+        """The advice for a person, and how far the trials came."""
+        if self.extent.whole:
+            return self._finding
+        stopped = f"Stopped after {self.extent.done} of {self.extent.planned} draws."
+        if not self.method:
+            return f"{stopped} No method was tried with every number of images, so nothing is advised."
+        return f"{stopped} {self._finding} Not tried to the end: {', '.join(self.left)}."
+
+    @property
+    def _finding(self) -> str:
         if self.images is None:
             return (
                 f"By {self.method}, draws of {self.largest} images still differ from fewer by more than {TOLERANCE:g} dB: "
@@ -107,42 +124,59 @@ class Advice:
         )
 
 
-def advise(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
-    """Job: try calibrations of a float32 ONNX file.
+def advise(arguments: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    """Job: try calibrations of a float32 ONNX file; after each draw the advice so far is sent as a part.
 
     Args (as plain data): as for `calibrated`, but for images_count, method and seed; methods, counts, draws: what is tried;
         judged: validation images.
 
-    Returns: `Advice` as plain data; judged, the number of validation images.
+    Returns: `Advice` as plain data.
 
     Raises:
         EspalierError: when the file or the data does not fit.
     """
-    methods, counts = arguments["methods"], sorted(arguments["counts"])
-    total, done = len(methods) * len(counts) * arguments["draws"], 0
+    methods, counts, draws = arguments["methods"], sorted(arguments["counts"]), arguments["draws"]
+    plan = [(method, count, seed) for method in methods for count in counts for seed in range(draws)]
     reference: np.ndarray | None = None
     blocks: list[np.ndarray] = []
-    trials = []
-    for method in methods:
-        for count in counts:
-            signals, agreements = [], []
-            for seed in range(arguments["draws"]):
-                text = f"Calibrating by {method} on {count} images, draw {seed + 1} of {arguments['draws']}"
-                progress(done / total, text)
-                how = {**arguments, "method": method, "images_count": count, "seed": seed}
-                graph = calibrated(how, lambda fraction, words: None)
-                if reference is None:
-                    sample = draw(graph.model, arguments, "validation", arguments["judged"], 0)
-                    blocks = list(sample.blocks())
-                    reference = run(graph.model, blocks, arguments.get("threads") or 0)
-                model, _ = graph.quantized((), lambda fraction, words: None)
-                logits = run(model, blocks, arguments.get("threads") or 0)
-                signals.append(sqnr(reference, logits))
-                agreements.append(agreement(reference, logits))
-                done += 1
-            trials.append(Trial(method, count, tuple(signals), tuple(agreements)))
-    assert reference is not None
-    return asdict(replace(advice_from(trials), judged=len(reference)))
+    found: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    told: dict[str, Any] = {}
+    for done, (method, count, seed) in enumerate(plan):
+        context(done / len(plan), f"Calibrating by {method} on {count} images, draw {seed + 1} of {draws}")
+        how = {**arguments, "method": method, "images_count": count, "seed": seed}
+        graph = calibrated(how, lambda fraction, words: None)
+        if reference is None:
+            sample = draw(graph.model, arguments, "validation", arguments["judged"], 0)
+            blocks = list(sample.blocks())
+            reference = run(graph.model, blocks, arguments.get("threads") or 0)
+        model, _ = graph.quantized((), lambda fraction, words: None)
+        logits = run(model, blocks, arguments.get("threads") or 0)
+        found.setdefault((method, count), []).append((sqnr(reference, logits), agreement(reference, logits)))
+        told = _advice_so_far(found, methods, counts, draws, len(reference))
+        context.send_part(told)
+    return told
+
+
+def _advice_so_far(
+    found: Mapping[tuple[str, int], Sequence[tuple[float, float]]],
+    methods: Sequence[str],
+    counts: Sequence[int],
+    draws: int,
+    judged: int,
+) -> dict[str, Any]:
+    """`Advice` as plain data, from those methods that were tried with every number of images.
+
+    Args:
+        found: signal to noise and agreement of each draw, by method and number of images.
+    """
+    trials = tuple(Trial(method, count, *zip(*each, strict=True)) for (method, count), each in found.items())
+    left = tuple(
+        method for method in methods if any(len(found.get((method, count), ())) < draws for count in counts)
+    )
+    tried = [trial for trial in trials if trial.method not in left]
+    advice = advice_from(tried) if tried else Advice("", None, ())
+    extent = Extent(sum(map(len, found.values())), len(methods) * len(counts) * draws)
+    return asdict(Advice(advice.method, advice.images, trials, judged, extent, left))
 
 
 def advice_from(trials: Sequence[Trial]) -> Advice:
@@ -179,7 +213,8 @@ def read(told: Mapping[str, Any]) -> Advice:
         Trial(entry["method"], entry["images"], tuple(entry["signals"]), tuple(entry["agreements"]))
         for entry in told["trials"]
     )
-    return Advice(told["method"], told["images"], trials, told["judged"])
+    extent, left = Extent(**told["extent"]), tuple(told["left"])
+    return Advice(told["method"], told["images"], trials, told["judged"], extent, left)
 
 
 def as_text(told: Mapping[str, Any]) -> str:
@@ -191,6 +226,8 @@ def as_text(told: Mapping[str, Any]) -> str:
         lines.append(
             f"{trial.method:<12}{trial.images:>8}{trial.mean:>7.2f} dB{trial.worst:>9.2f} dB{kept:>10.2f} %"
         )
-    setting = f"settings: {{method: {advice.method}, images: {advice.settings['images']}}}"
-    judged = f"Signal to noise of the logits on {advice.judged} validation images, INT8 against float."
-    return "\n".join([*lines, "", judged, advice.sentence, "", setting])
+    lines += ["", f"Signal to noise of the logits on {advice.judged} validation images, INT8 against float."]
+    lines += [advice.sentence]
+    if advice.method:
+        lines += ["", f"settings: {{method: {advice.method}, images: {advice.settings['images']}}}"]
+    return "\n".join(lines)

@@ -24,6 +24,8 @@ from core.analysis.sensitivity import (
 from core.common.errors import EspalierError
 from core.data.preprocess import make_preprocess
 from core.deploy.onnx_export import describe, export_module
+from core.machine.answer_so_far import Extent
+from core.machine.jobs import JobContext
 from core.models.catalogue import BACKBONES
 from core.models.checkpoint import Checkpoint, save_checkpoint
 from core.stages.prune_channels import own_ratios
@@ -80,14 +82,19 @@ def test_the_least_important_go_but_never_all() -> None:
 
 def test_a_scan_measures_every_group(place: Path) -> None:
     told: list[str] = []
+    parts: list[tuple[Extent, list[str]]] = []
     found = prune_scan(
         arguments(place, checkpoint=str(place / "checkpoint"), scope="block-internal", shares=[0.25, 0.75]),
-        lambda fraction, text: told.append(text),
+        JobContext(
+            lambda fraction, text: told.append(text),
+            lambda part: parts.append((Extent(**part["extent"]), [layer.path for layer in read_scan(part)])),
+        ),
     )
     layers = read_scan(found)
     assert [layer.path for layer in layers] == [
         f"body.layer{stage}.{block}.conv1" for stage in (1, 2, 3) for block in range(3)
     ]
+    assert parts == [(Extent(done, 9), [layer.path for layer in layers[:done]]) for done in range(1, 10)]
     assert found["images"] == 60 and 0 <= found["top1"] <= 100
     assert all(set(layer.top1) == {0.25, 0.75} for layer in layers)
     assert all(
@@ -140,7 +147,10 @@ def test_the_ratio_is_where_the_loss_reaches_what_is_allowed() -> None:
 
 
 def test_quantization_ranks_the_layers(place: Path) -> None:
-    found = quantize_scan(arguments(place, file=str(place / "float32.onnx")), quiet)
+    parts: list[tuple[Extent, int]] = []
+    context = JobContext(quiet, lambda part: parts.append((Extent(**part["extent"]), len(part["ranking"]))))
+    found = quantize_scan(arguments(place, file=str(place / "float32.onnx")), context)
+    assert parts == [(Extent(done, 20), done) for done in range(1, 21)]
     values = [value for _, value, *_ in found["ranking"]]
     assert all(low < value < high and images == 60 for _, value, low, high, images in found["ranking"])
     assert values == sorted(values) and found["unit"] == "dB" and found["images"] == 60

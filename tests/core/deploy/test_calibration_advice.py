@@ -9,12 +9,16 @@ from quantize_files import PREPROCESS, quiet, small
 from torch import nn
 
 from core.commands.main import main
+from core.common.control import RunControl
 from core.data.settings import DataSettings
 from core.data.store import open_data
 from core.deploy.onnx_export import describe, export_module
-from core.deploy.quantization.advice import Trial, advice_from, advise, as_text, enough
+from core.deploy.quantization.advice import Trial, advice_from, advise, as_text, enough, read
 from core.deploy.quantization.calibrated import calibrated
 from core.deploy.quantization.sessions import run, sqnr
+from core.machine.answer_so_far import Extent, answer_so_far
+from core.machine.child import Child
+from core.machine.jobs import JobContext
 
 SETTINGS = DataSettings(image_size=12, train_images=200, validation_images=100, test_images=50)
 
@@ -61,7 +65,7 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_a_file_is_tried_as_the_stage_would_calibrate_it(arguments: dict[str, Any]) -> None:
-    told = advise(arguments, quiet)
+    told = advise(arguments, JobContext(quiet))
     assert [(entry["method"], entry["images"]) for entry in told["trials"]] == [
         ("minmax", 10),
         ("minmax", 60),
@@ -77,6 +81,38 @@ def test_a_file_is_tried_as_the_stage_would_calibrate_it(arguments: dict[str, An
     assert len(set(np.round(told["trials"][0]["signals"], 6))) == 2  # other images, other ranges
     text = as_text(told)
     assert "on 40 validation images" in text and "settings: {method: minmax, images: " in text
+
+
+def test_each_draw_is_told_with_the_advice_so_far(arguments: dict[str, Any]) -> None:
+    """Stopping at the fifth of six draws threw all of them away."""
+    parts: list[dict[str, Any]] = []
+    asked = {**arguments, "methods": ["minmax", "percentile"], "counts": [10]}
+    told = advise(asked, JobContext(quiet, parts.append))
+    advices = [read(part) for part in parts]
+    assert [advice.extent for advice in advices] == [Extent(done, 4) for done in (1, 2, 3, 4)]
+    assert [len(trial.signals) for trial in advices[2].trials] == [2, 1]
+    assert parts[3] == told and not advices[3].left
+    assert advices[0].settings == {} and "settings:" not in as_text(parts[0])
+    assert advices[0].sentence == (
+        "Stopped after 1 of 4 draws. No method was tried with every number of images, so nothing is advised."
+    )
+    assert advices[2].settings == {"method": "minmax", "images": 10}
+    assert advices[2].sentence.startswith("Stopped after 3 of 4 draws. By minmax, 10 images are enough")
+    assert advices[2].sentence.endswith("Not tried to the end: percentile.")
+    assert not advices[3].sentence.startswith("Stopped")
+
+
+def test_when_it_is_stopped_what_was_finished_is_the_answer(arguments: dict[str, Any]) -> None:
+    control, asked = RunControl(), {**arguments, "counts": [10], "draws": 50}
+
+    def stop_at_the_fourth(fraction: float, _text: str) -> None:
+        if fraction >= 3 / 50:
+            control.stop()
+
+    with Child("tool") as child:
+        told = answer_so_far(child, advise, asked, control, stop_at_the_fourth)
+    advice = read(told)
+    assert 3 <= advice.extent.done < 50 and len(advice.trials[0].signals) == advice.extent.done
 
 
 def test_what_is_no_stage_of_a_run_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
