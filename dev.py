@@ -16,6 +16,7 @@ everything in place and need no network.
 
 import hashlib
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,15 @@ VENV = ROOT / ".venv"
 CONSTRAINTS = ROOT / "packaging" / "constraints.txt"
 # The tests of a file share fixtures and one process; the order that tests/conftest.py gives is kept.
 SCHEDULE = ("--dist", "loadfile", "--no-loadscope-reorder")
+# A test that hangs ends its worker with the stack of each thread, and is named; the longest takes two minutes.
+LIMIT = (
+    "-o",
+    "faulthandler_timeout=600",
+    "-o",
+    "faulthandler_exit_on_timeout=true",
+    "--max-worker-restart",
+    "2",
+)
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 SYSTEM_PACKAGES = "libglib2.0-0 libgl1 libegl1 libdbus-1-3 libfontconfig1 libxkbcommon0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxcb-xkb1 libxkbcommon-x11-0"
 
@@ -100,13 +110,14 @@ def has_display() -> bool:
 
 
 def test(arguments: list[str]) -> int:
-    """All checks in turn; the first that fails ends it."""
+    """All checks in turn; the first that fails ends it. The tests' order is drawn from a seed that is printed."""
+    seed = ("--randomly-seed", str(random.randrange(2**32)))
     checks = [
         ("-m", "ruff", "format", "--check", "--quiet", "."),
         ("-m", "ruff", "check", "--quiet", "."),
         ("-m", "mypy"),
         ("-c", "from importlinter.cli import lint_imports_command as lint; lint()"),
-        ("-m", "pytest", "-n", str(min(4, os.cpu_count() or 1)), *SCHEDULE, *arguments),
+        ("-m", "pytest", "-n", str(min(4, os.cpu_count() or 1)), *SCHEDULE, *LIMIT, *seed, *arguments),
     ]
     for check in checks:
         print("→", check[-1] if check[0] == "-c" else " ".join(check[1:]), flush=True)
