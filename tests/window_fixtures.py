@@ -5,6 +5,7 @@ Modules outside `tests/gui` import what they need of them by name.
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +15,16 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
 from made_runs import TINY
-from PySide6.QtCore import QCoreApplication, QEvent, QSettings, QThread, QtMsgType, qInstallMessageHandler
-from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
+from PySide6.QtCore import (
+    QCoreApplication,
+    QEvent,
+    QSettings,
+    QThread,
+    QTimer,
+    QtMsgType,
+    qInstallMessageHandler,
+)
+from PySide6.QtWidgets import QApplication, QLabel, QMainWindow, QWidget
 
 from core.document import pipeline as documents
 from core.document import recipes
@@ -35,6 +44,9 @@ _HARMLESS = (  # about the test's platform, not about the window
     "plugin does not support grabbing",
     "QFontDatabase: Cannot find font directory",
 )
+
+
+_UNANSWERED = 60.0  # seconds
 
 
 def close_all(*workers: Worker) -> None:
@@ -122,6 +134,29 @@ def no_warnings_no_threads() -> Iterator[None]:
     assert not left, left
     application = QApplication.instance()
     assert application is None or application.thread() is QThread.currentThread()
+
+
+@pytest.fixture(autouse=True)
+def no_unanswered_dialog(qapp: QApplication) -> Iterator[None]:
+    """A dialog or menu that nobody answers is closed after a minute, and fails the test: it would wait for ever."""
+    since: dict[QWidget, float] = {}
+    closed: list[str] = []
+
+    def look() -> None:
+        open_now = QApplication.activePopupWidget() or QApplication.activeModalWidget()
+        if open_now is None:
+            since.clear()
+        elif time.monotonic() - since.setdefault(open_now, time.monotonic()) > _UNANSWERED:
+            labels = [label.text() for label in open_now.findChildren(QLabel)]
+            closed.append(f"{type(open_now).__name__} “{open_now.windowTitle()}”: {labels}")
+            open_now.close()
+
+    timer = QTimer()
+    timer.timeout.connect(look)
+    timer.start(1000)
+    yield
+    timer.stop()
+    assert not closed, closed
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from window_fixtures import (
     close,
     fresh_folders,
     home,
+    no_unanswered_dialog,
     no_warnings_no_threads,
     qapp,
     theme,

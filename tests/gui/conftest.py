@@ -8,6 +8,7 @@ from window_fixtures import (  # noqa: F401
     fresh_folders,
     home,
     make_window,
+    no_unanswered_dialog,
     no_warnings_no_threads,
     qapp,
     theme,
