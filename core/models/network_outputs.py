@@ -180,10 +180,10 @@ def ending_of(network: nn.Module, images: Tensor, seen: Seen) -> Ending:
         return "softmax"
     if seen.giver(network, nn.Sigmoid):
         return "sigmoid"
-    # Logits near 0 may lie in 0…1 by chance; a sigmoid's do however bright the images are.
+    # Logits near 0 may lie in 0…1 by chance, and those behind a ReLU often; a sigmoid's do however bright the images are.
     given = seen.as_given(images)
     with torch.no_grad():
-        others = [at(network(factor * given), seen.place).flatten(1) for factor in (10.0, -10.0, 0.1)]
+        others = [at(network(factor * given), seen.place).flatten(1) for factor in (1e4, -1e4, 0.1)]
     inside = all(bool(((one >= 0) & (one <= 1)).all()) for one in others)
     return "sigmoid" if inside and float(torch.cat([flat, *others]).std(0).max()) > 1e-4 else ""
 

@@ -161,9 +161,15 @@ def test_a_sigmoid_is_cut_where_a_person_agrees(made, noise, form):
     assert notes[0].startswith("The sigmoid")
 
 
-def test_logits_that_lie_in_0_to_1_by_chance_are_no_probabilities(made):
-    start = "nn.init.zeros_(self.fc.weight); self.fc.bias.data.fill_(0.3)"
-    _, _, notes = made(net("return super().forward(x)", start=start), classes=2)
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("nn.init.zeros_(self.fc.weight); self.fc.bias.data.fill_(0.3)", ""),
+        ("self.fc.weight.data.abs_().mul_(1e-3); self.fc.bias.data.zero_()", ".relu()"),
+    ],
+)
+def test_logits_that_lie_in_0_to_1_by_chance_are_no_probabilities(made, start, end):
+    _, _, notes = made(net(f"return super().forward(x){end}", start=start), classes=2)
     assert notes == []
 
 
