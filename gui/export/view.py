@@ -32,6 +32,7 @@ from gui.help.page import DocumentPage
 from gui.runs.run_results import Results
 from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
 from gui.widgets.fields import Option
+from gui.widgets.focus_keeper import FocusKeeper
 from gui.widgets.form import Form
 from gui.widgets.metric_table import MetricModel, MetricTable
 from gui.widgets.narrow_layout import TurningRow
@@ -169,6 +170,7 @@ class ExportView(QWidget):
         self.cancel = QPushButton(tr("Cancel"))
         self.cancel.setObjectName("export-cancel")
         self.cancel.clicked.connect(self.stop_wanted)
+        self._keyboard = FocusKeeper(self.cancel)
         self.bar = QProgressBar()
         self.bar.setObjectName("export-progress")
         self.bar.setAccessibleName(tr("Progress of the export"))
@@ -221,16 +223,23 @@ class ExportView(QWidget):
             against: why the format cannot hold this file. missing: what else is missing.
             busy: what the export does just now, "" where none is under way.
         """
+        if busy:
+            self._keyboard.begin()
         self.reason.setText(against)
         self.reason_card.setVisible(bool(against))
         self.button.setEnabled(not (against or missing or busy))
         self.button.setToolTip(against or missing or tr("Write the file there, open it again and verify it"))
         self.button.setVisible(not busy)
-        self.cancel.setVisible(bool(busy))
         self.bar.setVisible(bool(busy))
         self.bar.setValue(round(fraction * 1000))
         for widget in (self.target, self.browse, self.table, self.form):
             widget.setEnabled(not busy)
+        if busy:
+            self.cancel.show()
+            self._keyboard.settle()
+        else:
+            self._keyboard.end()
+            self.cancel.hide()
         self.hint.setText(
             busy or missing or tr("What is there already is only replaced when the new file is good.")
         )

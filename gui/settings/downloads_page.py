@@ -22,6 +22,7 @@ from gui.base.translation import tr
 from gui.settings.jobs import SettingsJobs
 from gui.settings.parts import SettingsPage, size
 from gui.widgets.buttons import ElidedLabel, card, text
+from gui.widgets.focus_keeper import FocusKeeper
 
 _FOLDER = "downloads/folder"
 
@@ -76,6 +77,7 @@ class DownloadsPage(SettingsPage):
         self.cancel = QPushButton(tr("Cancel"))
         self.cancel.setObjectName("download-cancel")
         self.cancel.clicked.connect(self._jobs.downloads.stop)
+        self._keyboard = FocusKeeper(self.cancel)
         row.addWidget(self.words, 1)
         row.addWidget(self.bar)
         row.addWidget(self.cancel)
@@ -129,8 +131,9 @@ class DownloadsPage(SettingsPage):
 
     def _enable(self) -> None:
         busy = self._jobs.downloads.running
-        self.box.setVisible(busy)
-        self.cancel.setEnabled(busy and not self._jobs.downloads.control.stopping)
+        if busy:
+            self._keyboard.begin()
+        self.cancel.setEnabled(not (busy and self._jobs.downloads.control.stopping))
         for id, button in self.buttons.items():
             downloaded = id.startswith("weights-") and self._weights[id.removeprefix("weights-")]["bytes"]
             button.setVisible(not downloaded)
@@ -139,6 +142,12 @@ class DownloadsPage(SettingsPage):
                 self.states[id].setText(
                     tr("✓ on this machine, {size}", size=size(downloaded)) if downloaded else tr("not here")
                 )
+        if busy:
+            self.box.show()
+            self._keyboard.settle()
+        else:
+            self._keyboard.end()
+            self.box.hide()
 
     def _choose(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, tr("Folder for data sets"), self.folder.text())

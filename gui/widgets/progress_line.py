@@ -1,11 +1,11 @@
 """One line for work under way: what it does, how far it is, and a button that stops it."""
 
-from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QApplication, QHBoxLayout, QProgressBar, QPushButton, QWidget
-from shiboken6 import isValid
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QWidget
 
 from gui.base.translation import tr
 from gui.widgets.buttons import ElidedLabel
+from gui.widgets.focus_keeper import FocusKeeper
 
 _LATE_MS = 300
 
@@ -42,17 +42,18 @@ class ProgressLine(QWidget):
         self._late = QTimer(self)  # short work needs no line
         self._late.setSingleShot(True)
         self._late.setInterval(_LATE_MS)
-        self._late.timeout.connect(self.show)
-        self._before: QWidget | None = None  # what had the focus when the work began
-        self._passed_to: QWidget | None = None
+        self._late.timeout.connect(self._appear)
+        self._keyboard = FocusKeeper(self.stop)
         self.end()
 
     def begin(self, words: str) -> None:
-        """Work begins; it is shown when it takes longer than a moment."""
+        """Work begins; it is shown when it takes longer than a moment.
+
+        Called before the work disables anything: what has the focus has it back at the end.
+        """
         self.show_progress(0.0, words)
-        if self._before is None:
-            self._before = QApplication.focusWidget()
-            QTimer.singleShot(0, self, self._notice)
+        self._keyboard.begin()
+        QTimer.singleShot(0, self, self._keyboard.settle)
         if not self.isVisible():
             self._late.start()
 
@@ -61,22 +62,13 @@ class ProgressLine(QWidget):
         self.words.setText(f"{words} …")
         self.bar.setValue(round(fraction * 1000))
 
-    def _notice(self) -> None:
-        """Where Qt passed the focus on to, when what had it was disabled for the time of the work."""
-        self._passed_to = QApplication.focusWidget()
-
-    def _give_back(self) -> None:
-        """The keyboard goes back to where it was, unless a person has gone elsewhere since."""
-        before, passed_to = self._before, self._passed_to
-        self._before = self._passed_to = None
-        now = QApplication.focusWidget()
-        stayed = now is None or now in (passed_to, self.stop)
-        if before is not None and isValid(before) and stayed and before.isVisible() and before.isEnabled():
-            before.setFocus(Qt.FocusReason.OtherFocusReason)
+    def _appear(self) -> None:
+        self.show()
+        self._keyboard.appear()
 
     def end(self) -> None:
         """Nothing goes on any more."""
-        self._give_back()
+        self._keyboard.end()
         self._late.stop()
         self.hide()
         self.bar.setValue(0)

@@ -1,11 +1,13 @@
 """Export asks for a file, a format and a place, runs on the worker, shows the ladder and the model card."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from made_runs import GOOD, made_run
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel
 
 import core.export.export as exporting
@@ -212,6 +214,27 @@ def test_an_export_that_ends_otherwise(
     else:
         assert said[0][2:4] == ("The file does not agree.", "Run the stage again.")
     assert ready.export.view.button.isEnabled() and ready.export.view.verdict.path is None
+
+
+def test_the_keyboard_is_on_cancel_during_an_export_and_then_back(
+    qtbot: Any, ready: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The button hides, and Qt passed the focus on to the rail: Space then left the place."""
+
+    def export(*arguments: Any) -> None:
+        while True:
+            arguments[5].checkpoint()
+            time.sleep(0.005)
+
+    monkeypatch.setattr(exporting, "export_stage", export)
+    view = ready.export.view
+    view.target.setText(str(tmp_path / "model.onnx"))
+    view.button.setFocus()
+    qtbot.keyClick(view.button, Qt.Key.Key_Space)
+    assert ready.focusWidget() is view.cancel
+    with qtbot.waitSignal(ready.export.exporter.ended, timeout=5000):
+        qtbot.keyClick(view.cancel, Qt.Key.Key_Space)
+    assert view.button.isVisible() and ready.focusWidget() is view.button
 
 
 def test_the_button_says_what_is_missing(ready: MainWindow, tmp_path: Path) -> None:

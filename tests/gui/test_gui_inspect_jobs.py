@@ -189,19 +189,31 @@ def test_a_failure_is_said_and_the_page_is_free_again(
     assert page.result is None and page.start.isEnabled() and not page.working.isVisible()
 
 
-def test_the_focus_comes_back_when_a_job_is_over(qtbot: Any, parts: Any) -> None:
-    page, _, _ = parts
-    page.activateWindow()
+def test_the_keyboard_is_on_cancel_while_a_job_works_and_then_back(
+    qtbot: Any, place: InspectPlace, parts: Any, monkeypatch: Any
+) -> None:
+    """The button that was pressed is disabled, and Qt passed the focus on to the rail."""
+    page, job, _ = parts
+    monkeypatch.setattr(job, "_work", lambda _model, _request: waits)
+    window = page.window()
     page.start.setFocus()
-    qtbot.waitUntil(page.start.hasFocus)
-    page.show_busy("Working")
-    qtbot.wait(20)
-    assert not page.start.hasFocus()
-    page.show_busy("")
-    assert page.start.hasFocus()
+    qtbot.keyClick(page.start, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: window.focusWidget() is None, timeout=1000)
+    qtbot.waitUntil(page.working.isVisible, timeout=5000)
+    assert window.focusWidget() is page.working.stop
+    qtbot.keyClick(page.working.stop, Qt.Key.Key_Space)
+    done(qtbot, place)
+    qtbot.waitUntil(lambda: window.focusWidget() is page.start, timeout=1000)
+
+
+def test_the_keyboard_stays_where_a_person_went_while_a_job_worked(qtbot: Any, parts: Any) -> None:
+    page, _, _ = parts
+    page.start.setFocus()
     page.show_busy("Working")
     qtbot.wait(20)
     page.words.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-    page.words.setFocus()  # a person has gone elsewhere
+    page.words.setFocus()
+    qtbot.waitUntil(page.working.isVisible, timeout=5000)
+    assert page.window().focusWidget() is page.words
     page.show_busy("")
-    assert page.words.hasFocus()
+    assert page.window().focusWidget() is page.words

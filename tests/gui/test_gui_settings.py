@@ -139,14 +139,17 @@ def test_a_data_set_is_fetched_with_progress_and_cancel(
     monkeypatch.setattr(window.dialogs.jobs, "list_weights", lambda: None)
     page = window.dialogs.show_settings("Downloads").downloads
     page.folder.setText(str(tmp_path))
-    qtbot.mouseClick(page.buttons["set-cifar-10"], Qt.MouseButton.LeftButton)
+    button = page.buttons["set-cifar-10"]
+    button.setFocus()
+    qtbot.keyClick(button, Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: page.words.whole == "Downloading CIFAR-10: 25 %", timeout=5000)
     assert (
         page.bar.value() == 250 and page.cancel.isVisible() and not page.buttons["set-cifar-100"].isEnabled()
     )
-    qtbot.mouseClick(page.cancel, Qt.MouseButton.LeftButton)
+    assert page.window().focusWidget() is page.cancel
+    qtbot.keyClick(page.cancel, Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: not page.box.isVisible(), timeout=5000)
-    assert page.buttons["set-cifar-10"].isEnabled()
+    assert button.isEnabled() and page.window().focusWidget() is button
 
 
 def test_weights_say_whether_they_are_here(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
