@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QFileDialog, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from core.common.errors import EspalierError
 from core.common.paths import resolved
@@ -12,18 +12,15 @@ from core.data.place_contents import FoundImages
 from gui.base import theme
 from gui.base.translation import tr
 from gui.base.worker import Failure
+from gui.start.typed_line import TypedLine
 from gui.start.ways import path_row
 from gui.widgets.buttons import card, text
 
 _MOST_NOTES = 6
-_PAUSE_MS = 600  # of typing, after which the place is looked at
 
 
 class ImagesBox(QWidget):
     """A path with buttons that pick it; below it sentences about the images.
-
-    Attributes:
-        in_typing: whether the place is looked at because a person paused in typing it.
 
     Signals:
         wanted: a path to look at.
@@ -37,19 +34,11 @@ class ImagesBox(QWidget):
         super().__init__()
         self.found: FoundImages | None = None
         self._advice = advice
-        self.line = QLineEdit()
-        self.line.setObjectName("own-images")
-        self.line.setAccessibleName(tr("Place of the images"))
+        self.line = TypedLine("own-images", tr("Place of the images"))
         self.line.setPlaceholderText(
             tr("A folder with a folder of images for each class, or a zip file of that")
         )
-        self.line.setAcceptDrops(False)  # what is dropped is taken as a whole, by the dialog
-        self.line.editingFinished.connect(self._finished)
-        self._pause = QTimer(self)
-        self._pause.setSingleShot(True)
-        self._pause.setInterval(_PAUSE_MS)
-        self._pause.timeout.connect(self._paused)
-        self.line.textEdited.connect(lambda _text: self._pause.start())
+        self.line.settled.connect(self._look)
         self.words = text(advice, "muted", wrap=True)
         self.words.setObjectName("own-found")
         self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -69,7 +58,6 @@ class ImagesBox(QWidget):
         )
         column.addWidget(self.frame)
         self._looked_at = self._asked = ""
-        self.in_typing = False
 
     @property
     def busy(self) -> bool:
@@ -79,8 +67,7 @@ class ImagesBox(QWidget):
     def look(self, path: Path) -> None:
         """Take this place, also again: it may hold other files by now."""
         self._looked_at = ""
-        self.line.setText(str(path))
-        self._finished()
+        self.line.take(str(path))
 
     def show_looking(self, words: str) -> None:
         self._show(words, "")
@@ -109,15 +96,6 @@ class ImagesBox(QWidget):
         self.words.setText(words)
         theme.mark(self.words, "role", "" if role else "muted")
         theme.mark(self.frame, "role", role or "card")
-
-    def _paused(self) -> None:
-        self.in_typing = True
-        self._look()
-
-    def _finished(self) -> None:
-        self._pause.stop()
-        self.in_typing = False
-        self._look()
 
     def _look(self) -> None:
         text = self.line.text().strip()

@@ -79,7 +79,7 @@ class ImagesDialog(OwnDialog):
         """What lies at the chosen place."""
         self.images.show_found(found)
         self.fit()
-        if self.images.found is not None and not self.images.in_typing:
+        if self.images.found is not None and not self.images.line.in_typing:
             self.make.setFocus()
 
     def show_failure(self, failure: Failure) -> None:

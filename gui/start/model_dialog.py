@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFileDialog, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
+from core.common.errors import EspalierError
 from core.common.paths import resolved
 from core.data.settings import DataSettings
 from core.document.from_model import OnnxDescription, onnx_pipeline
@@ -14,6 +15,7 @@ from gui.base.translation import tr
 from gui.base.worker import Failure
 from gui.start.images_box import ImagesBox
 from gui.start.own_dialog import OwnDialog
+from gui.start.typed_line import TypedLine
 from gui.start.ways import path_row
 from gui.widgets.buttons import text
 
@@ -33,13 +35,11 @@ class ModelDialog(OwnDialog):
             parent, "model-dialog", tr("My ONNX model"),
             tr("An image classifier in an ONNX file. It is only read; its smaller versions are new files."),
         )  # fmt: skip
-        self._data, self._path = data, Path()
+        self._data, self._path, self._looked_at = data, Path(), ""
         self.description: OnnxDescription | None = None
-        self.line = QLineEdit()
-        self.line.setObjectName("own-model")
-        self.line.setAccessibleName(tr("ONNX file"))
-        self.line.setAcceptDrops(False)
-        self.line.editingFinished.connect(self._typed)
+        self.line = TypedLine("own-model", tr("ONNX file"))
+        self.line.settled.connect(self._look)
+        self.line.textChanged.connect(lambda _text: self._update())
         self.about_model = text("", "muted", wrap=True)
         self.about_model.setObjectName("own-model-found")
         self.images = ImagesBox(
@@ -65,8 +65,8 @@ class ModelDialog(OwnDialog):
 
     def look(self, path: Path) -> None:
         """Take this file."""
-        self.line.setText(str(path))
-        self._typed()
+        self._looked_at = ""  # the file may be another by now
+        self.line.take(str(path))
 
     def show_model(self, description: OnnxDescription) -> None:
         """What the file says of itself."""
@@ -87,7 +87,8 @@ class ModelDialog(OwnDialog):
         self.show_templates(only if description.quantized else FOR_MODELS)
         self._update()
         self.fit()
-        self.make.setFocus()
+        if self._ready and not self.line.in_typing:
+            self.make.setFocus()
 
     def show_failure(self, failure: Failure) -> None:
         """Why the file cannot be used."""
@@ -96,13 +97,25 @@ class ModelDialog(OwnDialog):
         self._update()
         self.fit()
 
-    def _typed(self) -> None:
+    @property
+    def _ready(self) -> bool:
+        """Whether the file that stands in the line was looked into, and can be used."""
+        return self.description is not None and self.line.text().strip() == self._looked_at
+
+    def _look(self) -> None:
         words = self.line.text().strip()
-        path = resolved(words, Path.home()) if words else Path()
-        if words and path != self._path:
-            self._path, self.description = path, None
-            self.about_model.setText(tr("Looking into {name} …", name=path.name))
-            self.model_wanted.emit(path)
+        if words == self._looked_at:
+            return
+        self._looked_at, self.description = words, None
+        self.about_model.setText("")
+        try:
+            self._path = resolved(words, Path.home())
+        except EspalierError as error:
+            self.show_failure(Failure(error.message, error.advice, "", True))
+            return
+        if words:
+            self.about_model.setText(tr("Looking into {name} …", name=self._path.name))
+            self.model_wanted.emit(self._path)
         self._update()
 
     def _pick(self) -> None:
@@ -113,8 +126,8 @@ class ModelDialog(OwnDialog):
 
     def _update(self) -> None:
         """Enabled or not, from the state alone."""
-        self.templates.setEnabled(self.description is not None)
-        self.make.setEnabled(self.description is not None and not self.images.busy)
+        self.templates.setEnabled(self._ready)
+        self.make.setEnabled(self._ready and not self.images.busy)
 
     def pipeline(self) -> Pipeline:
         """What was chosen, as a document."""

@@ -105,6 +105,33 @@ def test_a_typed_place_is_looked_at_after_a_pause(hands: Hands, shapes: Path) ->
     hands.click("own-cancel")
 
 
+def test_a_typed_model_is_looked_into_after_a_pause(hands: Hands, window: MainWindow, tmp_path: Path) -> None:
+    """Nothing happened before Enter; whoever types goes on in the line."""
+    file, other = onnx_file(tmp_path / "net.onnx"), onnx_file(tmp_path / "net.onnx2")
+    begin(hands, "model")
+    line, found = hands.find("own-model", QLineEdit), hands.find("own-model-found", QLabel)
+    QTest.keyClicks(line, f"{tmp_path / 'no'}")
+    hands.wait(lambda: str(tmp_path / "no") in found.text())
+    assert line.hasFocus() and not hands.find("own-make").isEnabled()
+    line.selectAll()
+    QApplication.clipboard().setText(str(file))
+    hands.key(Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
+    hands.wait(lambda: hands.find("own-make").isEnabled())
+    assert line.hasFocus() and "Images of 24 px." in found.text()
+    QTest.keyClicks(line, "2")
+    assert not hands.find("own-make").isEnabled(), "another file stands there now"
+    hands.wait(lambda: hands.find("own-make").isEnabled())
+    hands.click("own-make")
+    assert window.document.pipeline.source("network").settings["path"] == str(other)
+
+
+def test_a_model_of_nobody_is_said_in_the_dialog(hands: Hands) -> None:
+    begin(hands, "model")
+    hands.enter("own-model", "~nobody-here/x.onnx")
+    hands.wait(lambda: "nobody-here" in hands.find("own-model-found", QLabel).text())
+    hands.click("own-cancel")
+
+
 def test_what_is_no_data_set_is_said_in_the_dialog(hands: Hands, tmp_path: Path) -> None:
     begin(hands, "images")
     for words, said in (
