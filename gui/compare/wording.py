@@ -8,6 +8,7 @@ from core.analysis.wording import NOT_PAIRED, UNCERTAIN
 from gui.base.translation import tr
 from gui.compare.state import ComparisonState
 from gui.runs.run_results import Results
+from gui.runs.status_words import status_word
 
 
 def title(state: ComparisonState) -> str:
@@ -31,7 +32,7 @@ def about(state: ComparisonState, results: Results | None) -> str:
         return tr(
             "{when} · {status} · {count} of {total} stages · {processor}",
             when=run.when,
-            status=run.status,
+            status=status_word(run.status),
             count=len(run.reports),
             total=run.total,
             processor=run.processor,

@@ -31,7 +31,7 @@ from gui.editor.problems import ProblemStrip
 from gui.editor.tool_row import ToolRow
 from gui.editor.trusting import Trusting
 from gui.editor.undo_keys import UndoKeys
-from gui.widgets.buttons import ActionButton, Header, card
+from gui.widgets.buttons import ActionButton, ElidedLabel, Header, card
 from gui.widgets.fields import Option
 from gui.widgets.form import SettingPath
 from gui.widgets.narrow_layout import TurningSplitter
@@ -105,6 +105,10 @@ class EditorView(QWidget):
         layout.setContentsMargins(22, 16, 22, 14)
         layout.setSpacing(12)
         layout.addWidget(self.header)
+        self.running = ElidedLabel()
+        self.running.setObjectName("editor-running")
+        self.running.hide()
+        layout.addWidget(self.running)
         body = self._body()
         layout.addWidget(body, 1)
         layout.addWidget(self.check_panel)
@@ -182,6 +186,14 @@ class EditorView(QWidget):
         self._show_panel()
         self.commands.update_enabled()
         QTimer.singleShot(0, self.list, lambda: self.list.scrollTo(self.list.currentIndex()))
+
+    def show_running(self, name: str) -> None:
+        """Say that the run called so, "" for none, does not see what is edited here."""
+        self.running.setText(
+            tr("The run of “{name}” goes on with the settings that it started with; what you change here counts from the next run on.",
+               name=name)
+        )  # fmt: skip
+        self.running.setVisible(bool(name))
 
     def _show_cards(self) -> None:
         forecasts = self.forecasts

@@ -10,6 +10,7 @@ from core.document.pipeline import Pipeline
 from core.records.reports import StageReport
 from core.runs.run_folder import RunFolder
 from gui.base.translation import tr
+from gui.runs.status_words import status_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Results:
         when = time.strftime("%d %b %Y, %H:%M", time.localtime(self.started)) if self.started else ""
         total = len(self.pipeline.active) * len(self.pipeline.axes.seed)
         count = tr("{done} of {all} stages", done=len(self.reports), all=total)
-        return " · ".join(part for part in (when, self.status, count, self.machine) if part)
+        return " · ".join(part for part in (when, status_word(self.status), count, self.machine) if part)
 
 
 def read_results(run: RunFolder) -> Results:

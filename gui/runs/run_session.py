@@ -77,6 +77,12 @@ class Session(QObject):
             return "stopping"
         return "paused" if self.paused else "running"
 
+    def status_of(self, run: RunFolder) -> str:
+        """The status of `run` where it is the one under way, "" otherwise; its folder says it only once the process works."""
+        if not self.worker.running or self.run is None or self.run.folder != run.folder:
+            return ""
+        return "paused" if self.paused else "running"
+
     @property
     def paused(self) -> bool:
         """Whether the run is held, by this window or another watcher, or was just asked to hold."""

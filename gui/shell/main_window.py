@@ -295,6 +295,7 @@ class MainWindow(QMainWindow):
         finishing = session.finishing and session.steered == "running"
         self.monitor.show_state(session.state, "finishing" if finishing else session.steered)
         self.status.show(session, document.modified, len(document.problems))
+        self.editor.show_running(session.state.pipeline if session.steered != "idle" else "")
         self.start.view.show_document(document.name)
 
     def _show_results(self, results: Results) -> None:

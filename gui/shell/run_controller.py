@@ -1,6 +1,7 @@
 """What a person does with runs: check, start, pause, finish a stage, open an earlier one."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -72,6 +73,7 @@ class RunController(QObject):
         self._reader.done.connect(self._take)
         self._reader.failed.connect(lambda _number, failure: messages.failure(failure))
         session.stage_done.connect(self._stage_done)
+        session.changed.connect(self._status_changed)
         session.run_ended.connect(self._run_ended)
         session.failed.connect(messages.failure)
         queue_runner.started.connect(lambda: self.show(session.run))
@@ -173,7 +175,7 @@ class RunController(QObject):
             if self.results is None or self.results.run.folder != run.folder:
                 self._remember(run.folder)
             self._read += 1
-            self.results = read_results(run)
+            self.results = self._as_now(read_results(run))
             if replay and self._session.steered == "idle":
                 self._session.show(run)
         except EspalierError as error:
@@ -197,8 +199,18 @@ class RunController(QObject):
 
     def _take(self, number: int, results: Results) -> None:
         if number == self._read:
-            self.results = results
-            self.shown.emit(results)
+            self.results = self._as_now(results)
+            self.shown.emit(self.results)
+
+    def _as_now(self, results: Results) -> Results:
+        """With the status that the run has by now."""
+        return replace(results, status=self._session.status_of(results.run) or results.status)
+
+    def _status_changed(self) -> None:
+        """A run that is paused, or goes on again, is shown as such; how it ended is read when it has."""
+        if self.results is not None and (now := self._as_now(self.results)).status != self.results.status:
+            self.results = now
+            self.shown.emit(now)
 
     def _show_side_by_side(self) -> None:
         """Compare the run with those on the other data sets that it was started with."""

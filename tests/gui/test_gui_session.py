@@ -260,3 +260,30 @@ def test_a_stage_that_finishes_shows_up_in_the_table_at_once(
     qtbot.waitUntil(lambda: tiny_window.compare.model.rowCount() == 1, timeout=SOON)
     qtbot.waitUntil(lambda: tiny_window.export.view.model.rowCount() == 1, timeout=SOON)
     assert tiny_window.session.steered == "running"
+
+
+def test_who_edits_during_a_run_is_told_that_it_goes_on_as_it_started(
+    qtbot: Any, tiny_window: MainWindow, work: Callable[[str], None]
+) -> None:
+    """Nothing said so, and the headings of Compare and Export called the run "new" for as long as it went on."""
+    work("table")
+    window, line = tiny_window, tiny_window.editor.running
+    window.go("pipeline")
+    assert not line.isVisible()
+    window.actions_.run.trigger()
+    window.go("compare")
+    qtbot.waitUntil(lambda: training(window), timeout=SOON)
+    headings = (window.compare.header.about, window.export.view.header.about)
+    assert [" · Running · " in heading.whole for heading in headings] == [True, True]
+    window.actions_.pause.trigger()
+    window.go("export")
+    assert [" · Paused · " in heading.whole for heading in headings] == [True, True]
+    window.actions_.pause.trigger()
+    window.go("pipeline")
+    assert line.isVisible() and line.whole == (
+        "The run of “Tiny” goes on with the settings that it started with; what you change here counts from the next run on."
+    )
+    with qtbot.waitSignal(window.session.run_ended, timeout=SOON):
+        window.actions_.stop.trigger()
+    assert not line.isVisible()
+    qtbot.waitUntil(lambda: " · Stopped · " in window.export.view.header.about.whole, timeout=SOON)
