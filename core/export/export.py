@@ -20,17 +20,13 @@ from core.deploy.formats import jobs
 from core.deploy.formats.base import Format, Subject
 from core.deploy.formats.catalogue import FORMATS, format_called
 from core.deploy.formats.settings import ExportSettings
+from core.export.measuring import Measuring, measured
 from core.export.model_card import Exported, card_of
 from core.export.placing import folder_beside, placed, size_in_bytes
 from core.export.stage_file import find_file, ladder_steps, origin, subject_of
 from core.export.verification_ladder import Rung, Step, ladder
 from core.machine.child import Child
-from core.machine.measuring_lock import measuring_alone
-from core.profiling.latency import latency
-from core.profiling.pace import pace_of
-from core.profiling.protocol import Block, Budget, Timing
 from core.records.reports import Artefact, Metric, StageReport, Verification
-from core.runs.cache import Measurements
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 
@@ -38,6 +34,7 @@ __all__ = [
     "FORMATS",
     "ExportResult",
     "ExportSettings",
+    "Measuring",
     "Rung",
     "export_stage",
     "ladder_of",
@@ -58,7 +55,7 @@ class ExportResult:
         bytes, sha256: of `files` together, and of the file that was verified (in an archive: the model).
         top1: percent, of the file as it was opened again.
         verification: of the file against the PyTorch network.
-        metrics: of the stage's file in the run; with `latency_ms` as measured on the exported file.
+        metrics: of the stage's file in the run; with `latency_ms` as measured on the exported file, where it was.
         files: everything that was written, `path` first.
         ladder: from the network to the exported file.
         card: the model card, Markdown; also where it was not written.
@@ -117,6 +114,7 @@ def export_stage(
     settings: ExportSettings | None = None,
     control: RunControl | None = None,
     on_progress: Say | None = None,
+    measuring: Measuring | None = None,
 ) -> ExportResult:
     """Write a stage's file to `target` as the settings say, verified on the test images in a fresh process.
 
@@ -124,6 +122,7 @@ def export_stage(
         stage_key: the stage's key in the run; with several seeds `id@seed`.
         artefact_id: of the file; "" takes the stage's headline file.
         settings: the run's ONNX file as it is, unless given.
+        measuring: by which a person may leave out that the file is timed, also while that goes on.
 
     Raises:
         EspalierError: when there is no such stage or file, the format cannot hold it, the target cannot
@@ -136,7 +135,9 @@ def export_stage(
     kind = format_called(settings.format)
     if reason := kind.reason_against(subject, settings):
         raise EspalierError(f"{report.name} ({artefact.label}) cannot be exported as {kind.title}.", reason)
-    work = _Export(run, subject, kind, settings, target, control, on_progress, Home.default())
+    work = _Export(
+        run, subject, kind, settings, target, control, on_progress, measuring or Measuring(), Home.default()
+    )
     try:
         return work.run()
     except OSError as error:
@@ -173,6 +174,7 @@ class _Export:
     target: Path
     control: RunControl | None
     on_progress: Say | None
+    measuring: Measuring
     home: Home
 
     def run(self) -> ExportResult:
@@ -194,8 +196,8 @@ class _Export:
                 "Nothing was written; choose another format or other settings, or run the stage again.",
             )
         metrics = dict(self.subject.artefact.metrics)
-        if self.settings.latency:
-            metrics["latency_ms"] = self._latency(path, answers)
+        if self.settings.latency and (latency := self._latency(path, answers)) is not None:
+            metrics["latency_ms"] = latency
         self._tell(_TIMED, "Writing")
         size = sum(size_in_bytes(part) for part in self.kind.parts(path))
         digest = sha256_of(self.kind.model_of(path))
@@ -269,28 +271,13 @@ class _Export:
         last = Step("exported", label, artefact.precision, self.kind.runtime, np.load(answers.logits))
         return ladder([*steps, last], np.load(answers.labels))
 
-    def _latency(self, path: Path, answers: _Answers) -> Metric:
-        """The median over sessions of the median time of a call, on one thread, in milliseconds."""
-        budget = Budget()
-        arguments = {
-            "format": self.kind.id, "path": str(path), "sample": str(answers.sample), "threads": 1,
-            "runs": budget.runs, "seconds": budget.block_seconds, "limit": budget.block_limit,
-        }  # fmt: skip
-        blocks: list[Block] = []
-        batch = 1
-        with measuring_alone(self.control), Child(self.kind.process, self._log, threads=1) as child:
-            measurements = Measurements(self.home.cache / "measurements")
-            pace = pace_of(measurements, answers.sample.parent, child, self.control)
-            arguments |= pace.as_plain() if pace is not None else {}
-            for number in range(budget.blocks):
-                self._tell(_VERIFIED + (_TIMED - _VERIFIED) * number / budget.blocks, "Measuring latency")
-                result = child.call(jobs.time_block, arguments, self.control)
-                blocks.append(Block.from_answer(result))
-                batch = int(result["batch"])
-        usable = [block for block in blocks if block.usable]
-        spoiled = [block for block in blocks if not block.usable]
-        timing = Timing(usable, [], 0.0, wide=False, spoiled=spoiled, busy=len(usable) < budget.few_blocks)
-        return latency(timing, f"{self.kind.runtime}, 1 thread", batch)
+    def _latency(self, path: Path, answers: _Answers) -> Metric | None:
+        def tell(done: float, words: str) -> None:
+            self._tell(_VERIFIED + (_TIMED - _VERIFIED) * done, words)
+
+        return measured(
+            path, self.kind, answers.sample, self._log, self.home, self.measuring, self.control, tell
+        )
 
     def _packed(
         self, model: Path, folder: Path, answers: _Answers, digest: str, final: Rung, card: str
@@ -310,6 +297,8 @@ class _Export:
 
     def _notes(self) -> tuple[str, ...]:
         notes = []
+        if self.settings.latency and self.measuring.skipped:
+            notes.append("Measuring was skipped: a latency that stands here is the one from the run.")
         if self.settings.preprocessing:
             notes.append(
                 "Takes images as bytes (red, green, blue) of any size. ONNX Runtime makes them smaller as the "

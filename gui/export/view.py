@@ -53,6 +53,7 @@ class ExportView(QWidget):
         target_typed: a person wrote or picked the target, as text.
         export_wanted: the export is to begin.
         stop_wanted: the export under way is to stop.
+        skip_wanted: the export under way is to go on without measuring the file.
     """
 
     row_chosen = Signal()
@@ -60,6 +61,7 @@ class ExportView(QWidget):
     target_typed = Signal(str)
     export_wanted = Signal()
     stop_wanted = Signal()
+    skip_wanted = Signal()
 
     def __init__(self, open_run: QAction, run: QAction):
         super().__init__()
@@ -171,6 +173,10 @@ class ExportView(QWidget):
         self.cancel.setObjectName("export-cancel")
         self.cancel.clicked.connect(self.stop_wanted)
         self._keyboard = FocusKeeper(self.cancel)
+        self.skip = QPushButton(tr("Skip measuring"))
+        self.skip.setObjectName("export-skip")
+        self.skip.setToolTip(tr("Write the file now, without a latency of its own"))
+        self.skip.clicked.connect(self.skip_wanted)
         self.bar = QProgressBar()
         self.bar.setObjectName("export-progress")
         self.bar.setAccessibleName(tr("Progress of the export"))
@@ -181,7 +187,7 @@ class ExportView(QWidget):
         label.setBuddy(self.target)
         row = QHBoxLayout()
         row.setSpacing(8)
-        for widget in (self.browse, self.button, self.cancel):
+        for widget in (self.browse, self.button, self.skip, self.cancel):
             row.addWidget(widget)
         grid.addWidget(label, 0, 0)
         grid.addWidget(self.target, 0, 1)
@@ -216,12 +222,15 @@ class ExportView(QWidget):
         if self.target.text() != text:
             self.target.setText(text)
 
-    def show_state(self, against: str, missing: str, busy: str, fraction: float) -> None:
+    def show_state(
+        self, against: str, missing: str, busy: str, fraction: float, measuring: bool = False
+    ) -> None:
         """What is enabled, from the state alone.
 
         Args:
             against: why the format cannot hold this file. missing: what else is missing.
             busy: what the export does just now, "" where none is under way.
+            measuring: whether that is measuring the file, which may be left out.
         """
         if busy:
             self._keyboard.begin()
@@ -234,6 +243,7 @@ class ExportView(QWidget):
         self.bar.setValue(round(fraction * 1000))
         for widget in (self.target, self.browse, self.table, self.form):
             widget.setEnabled(not busy)
+        self.skip.setVisible(bool(busy) and measuring)
         if busy:
             self.cancel.show()
             self._keyboard.settle()

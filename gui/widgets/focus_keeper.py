@@ -16,6 +16,7 @@ class FocusKeeper:
         self._before: QWidget | None = None  # what had the focus when the work began
         self._holder: QWidget | None = None  # what had it before the newest change of what is enabled
         self._taken = False  # whether the work took `_before` away
+        self._homeless = False  # whether nothing has the focus, as the work took that away
 
     def begin(self) -> None:
         """Work begins, or goes on; what has the focus is enabled yet."""
@@ -29,21 +30,23 @@ class FocusKeeper:
         now = self._stop.window().focusWidget()
         if holder is None or not isValid(holder) or (holder.isEnabled() and holder.isVisible()):
             return
-        self._taken = self._taken or holder is self._before
+        self._taken, self._homeless = self._taken or holder is self._before, True
         if now is not None:
             now.clearFocus()
         self.appear()
 
     def appear(self) -> None:
         """The button that stops the work may have become visible."""
-        if self._taken and self._stop.isVisible() and self._stop.window().focusWidget() is None:
-            self._stop.setFocus(Qt.FocusReason.OtherFocusReason)
+        if self._homeless and self._stop.isVisible():
+            self._homeless = False
+            if self._stop.window().focusWidget() is None:
+                self._stop.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def end(self) -> None:
         """The work is over, and what it took away is there again."""
         before, taken = self._before, self._taken
         self._before = self._holder = None
-        self._taken = False
+        self._taken = self._homeless = False
         if not taken or before is None or not isValid(before):
             return
         stayed = self._stop.window().focusWidget() in (None, self._stop)

@@ -150,7 +150,14 @@ def test_a_good_export_shows_its_verification(
     rungs = tuple(ladder(steps, LABELS))
 
     def export(
-        run: Any, key: str, artefact: str, target: Path, settings: Any, control: Any, on_progress: Any
+        run: Any,
+        key: str,
+        artefact: str,
+        target: Path,
+        settings: Any,
+        control: Any,
+        on_progress: Any,
+        measuring: Any,
     ) -> ExportResult:
         asked.append((key, artefact, target, settings.format))
         on_progress(0.5, "Verifying")
@@ -235,6 +242,36 @@ def test_the_keyboard_is_on_cancel_during_an_export_and_then_back(
     with qtbot.waitSignal(ready.export.exporter.ended, timeout=5000):
         qtbot.keyClick(view.cancel, Qt.Key.Key_Space)
     assert view.button.isVisible() and ready.focusWidget() is view.button
+
+
+def test_measuring_is_said_and_can_be_left_out(
+    qtbot: Any, ready: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of 20 kB was timed for a minute below the words that stood there before, and only all could be given up."""
+    result = ExportResult(
+        tmp_path / "model.onnx", 20_000, "0", 90.0, GOOD, {}, (), (), "# Card", ("Its latency: left out.",)
+    )
+
+    def export(*arguments: Any) -> ExportResult:
+        tell, measuring = arguments[6:]
+        with measuring.going_on(arguments[5]) as own:
+            tell(0.8, "Measuring latency, session 3 of 8")
+            while not own.stopping:
+                time.sleep(0.005)
+        return result
+
+    monkeypatch.setattr(exporting, "export_stage", export)
+    view = ready.export.view
+    view.target.setText(str(tmp_path / "model.onnx"))
+    assert not view.skip.isVisible()
+    view.button.click()
+    qtbot.waitUntil(view.skip.isVisible, timeout=5000)
+    assert view.hint.text() == "Measuring latency, session 3 of 8" and view.bar.value() == 800
+    view.skip.setFocus()
+    with qtbot.waitSignal(ready.export.exporter.ended, timeout=5000):
+        qtbot.keyClick(view.skip, Qt.Key.Key_Space)
+        assert not view.skip.isVisible() and ready.focusWidget() is view.cancel
+    assert view.verdict.isVisible() and "left out" in view.verdict.sentence.text()
 
 
 def test_the_button_says_what_is_missing(ready: MainWindow, tmp_path: Path) -> None:

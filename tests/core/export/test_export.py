@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.common.errors import EspalierError
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Stopped
 from core.common.files import sha256_of
 from core.data.image_data import Opened
 from core.document import pipeline as documents
 from core.export.export import (
     ExportSettings,
+    Measuring,
     export_stage,
     ladder_of,
     model_card,
@@ -258,6 +260,42 @@ def test_every_format_answers_like_the_network(
         assert "in 8 sessions" in latency.how
     if settings.card:
         assert (target.parent / f"{target.stem}.md").read_text(encoding="utf-8") == result.card
+
+
+@pytest.mark.slow
+def test_measuring_is_told_session_by_session_and_can_be_left_out(
+    finished: tuple[Home, RunFolder], tmp_path: Path
+) -> None:
+    """It said nothing while it waited and was told once for all sessions; stopping it threw the file away."""
+    _, run = finished
+    told: list[str] = []
+    measuring = Measuring()
+
+    def tell(_done: float, words: str) -> None:
+        told.append(words)
+        if words.startswith("Measuring latency, session 2"):
+            assert measuring.under_way
+            measuring.skip()
+
+    target = tmp_path / "model.onnx"
+    result = export_stage(run, "fp32", "", target, ExportSettings(), None, tell, measuring)
+    assert target.is_file() and not measuring.under_way
+    assert "Measuring was skipped: a latency that stands here is the one from the run." in result.notes
+    report = run.report("fp32")
+    assert report is not None and report.main is not None
+    assert result.metrics["latency_ms"] == report.main.metrics["latency_ms"]
+    assert [words for words in told if "session" in words][-1] == "Measuring latency, session 2 of 8"
+
+
+@pytest.mark.slow
+def test_stopping_while_the_file_is_measured_writes_nothing(
+    finished: tuple[Home, RunFolder], tmp_path: Path
+) -> None:
+    control = RunControl()
+    tell = lambda _done, words: control.stop() if "session 2" in words else None  # noqa: E731
+    with pytest.raises(Stopped):
+        export_stage(finished[1], "fp32", "", tmp_path / "model.onnx", ExportSettings(), control, tell)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
