@@ -48,7 +48,7 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
 
 def export(options: argparse.Namespace) -> int:
     from core.analysis.wording import format_metric
-    from core.export.export import export_stage
+    from core.export.export import ExportWatch, export_stage
     from core.export.verification_ladder import as_text
     from core.records.metrics import METRICS
     from core.runs.home import Home
@@ -58,7 +58,7 @@ def export(options: argparse.Namespace) -> int:
     settings = _export_settings(options)
     control = RunControl()
     stop_on_interrupt(control)
-    result = export_stage(run, options.stage, options.artefact, options.out, settings, control)
+    result = export_stage(run, options.stage, options.artefact, options.out, settings, ExportWatch(control))
     show_result(
         f"{result.path}: {result.bytes / 1e6:.3f} MB, top-1 {result.top1:.2f} % on {result.verification.images} test images."
     )

@@ -4,14 +4,12 @@ The file is written beside its target, opened again in a fresh process, and answ
 only a file that keeps the limits on the whole way from the network (`core.export.verification_ladder`) takes its place.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import advice_on, sha256_of
 from core.data.access import DataAccess
@@ -20,11 +18,12 @@ from core.deploy.formats import jobs
 from core.deploy.formats.base import Format, Subject
 from core.deploy.formats.catalogue import FORMATS, format_called
 from core.deploy.formats.settings import ExportSettings
-from core.export.measuring import Measuring, measured
+from core.export.measuring import measured
 from core.export.model_card import Exported, card_of
 from core.export.placing import folder_beside, placed, size_in_bytes
 from core.export.stage_file import find_file, ladder_steps, origin, subject_of
 from core.export.verification_ladder import Rung, Step, ladder
+from core.export.watching import ExportWatch
 from core.machine.child import Child
 from core.records.reports import Artefact, Metric, StageReport, Verification
 from core.runs.home import Home
@@ -34,7 +33,7 @@ __all__ = [
     "FORMATS",
     "ExportResult",
     "ExportSettings",
-    "Measuring",
+    "ExportWatch",
     "Rung",
     "export_stage",
     "ladder_of",
@@ -43,7 +42,6 @@ __all__ = [
     "suggested_name",
 ]
 
-Say = Callable[[float, str], None]
 _VERIFIED, _TIMED = 0.7, 0.95  # shares of an export's time
 
 
@@ -112,9 +110,7 @@ def export_stage(
     artefact_id: str,
     target: Path,
     settings: ExportSettings | None = None,
-    control: RunControl | None = None,
-    on_progress: Say | None = None,
-    measuring: Measuring | None = None,
+    watch: ExportWatch | None = None,
 ) -> ExportResult:
     """Write a stage's file to `target` as the settings say, verified on the test images in a fresh process.
 
@@ -122,7 +118,7 @@ def export_stage(
         stage_key: the stage's key in the run; with several seeds `id@seed`.
         artefact_id: of the file; "" takes the stage's headline file.
         settings: the run's ONNX file as it is, unless given.
-        measuring: by which a person may leave out that the file is timed, also while that goes on.
+        watch: by which a person follows and steers it.
 
     Raises:
         EspalierError: when there is no such stage or file, the format cannot hold it, the target cannot
@@ -135,9 +131,7 @@ def export_stage(
     kind = format_called(settings.format)
     if reason := kind.reason_against(subject, settings):
         raise EspalierError(f"{report.name} ({artefact.label}) cannot be exported as {kind.title}.", reason)
-    work = _Export(
-        run, subject, kind, settings, target, control, on_progress, measuring or Measuring(), Home.default()
-    )
+    work = _Export(run, subject, kind, settings, target, watch or ExportWatch(), Home.default())
     try:
         return work.run()
     except OSError as error:
@@ -172,9 +166,7 @@ class _Export:
     kind: Format
     settings: ExportSettings
     target: Path
-    control: RunControl | None
-    on_progress: Say | None
-    measuring: Measuring
+    watch: ExportWatch
     home: Home
 
     def run(self) -> ExportResult:
@@ -198,7 +190,7 @@ class _Export:
         metrics = dict(self.subject.artefact.metrics)
         if self.settings.latency and (latency := self._latency(path, answers)) is not None:
             metrics["latency_ms"] = latency
-        self._tell(_TIMED, "Writing")
+        self.watch.tell(_TIMED, "Writing")
         size = sum(size_in_bytes(part) for part in self.kind.parts(path))
         digest = sha256_of(self.kind.model_of(path))
         exported = Exported(self.kind, self.settings, final, metrics.get("latency_ms"), digest, size)
@@ -210,7 +202,7 @@ class _Export:
         if self.settings.card and not self.kind.bundle:
             files.append(folder / f"{self.target.stem}.md")
             files[-1].write_text(card, encoding="utf-8")
-        self._tell(1.0, "Exported")  # the last point to stop: from here on files are at the target
+        self.watch.tell(1.0, "Exported")  # the last point to stop: from here on files are at the target
         written = tuple(placed(file, self.target.parent) for file in files)
         total = sum(
             size_in_bytes(file) for file in written[: 1 if self.kind.bundle else len(self.kind.parts(path))]
@@ -237,11 +229,11 @@ class _Export:
         return DataAccess(run.pipeline.data, self.home.data, run.base, opened=run.opened_data)
 
     def _write(self, path: Path) -> None:
-        self._tell(0.0, f"Writing {self.kind.title}")
+        self.watch.tell(0.0, f"Writing {self.kind.title}")
         with Child("tool", self._log) as tool:
             self.kind.write(
                 self.subject, self.settings, origin(self.run_folder, self.subject.report), path,
-                lambda job, arguments: tool.call(job, arguments, self.control),
+                lambda job, arguments: tool.call(job, arguments, self.watch.control),
             )  # fmt: skip
 
     def _answers(self, path: Path, scratch: Path) -> _Answers:
@@ -252,8 +244,8 @@ class _Export:
         }  # fmt: skip
         with Child("tool", self._log) as fresh:
             result = fresh.call(
-                jobs.predict, arguments, self.control,
-                lambda done, words: self._tell(0.1 + (_VERIFIED - 0.1) * done, words),
+                jobs.predict, arguments, self.watch.control,
+                lambda done, words: self.watch.tell(0.1 + (_VERIFIED - 0.1) * done, words),
             )  # fmt: skip
         classes = tuple(result["file_classes"] or result["classes"])
         logits, labels, sample = (Path(files[name]) for name in ("logits", "labels", "sample"))
@@ -273,10 +265,10 @@ class _Export:
 
     def _latency(self, path: Path, answers: _Answers) -> Metric | None:
         def tell(done: float, words: str) -> None:
-            self._tell(_VERIFIED + (_TIMED - _VERIFIED) * done, words)
+            self.watch.tell(_VERIFIED + (_TIMED - _VERIFIED) * done, words)
 
-        return measured(
-            path, self.kind, answers.sample, self._log, self.home, self.measuring, self.control, tell
+        return self.watch.measure(
+            lambda control: measured(path, self.kind, answers.sample, self._log, self.home, control, tell)
         )
 
     def _packed(
@@ -284,7 +276,7 @@ class _Export:
     ) -> Path:
         """The archive, with a part of the test images and what the file answered to them here."""
         run, report = self.run_folder, self.subject.report
-        data = self._access.open(self.control)
+        data = self._access.open(self.watch.control)
         archive = folder / self.target.name
         facts = BundleFacts(
             name=run.pipeline.name, run=run.name, stage=report.key, stage_name=report.name,
@@ -297,7 +289,7 @@ class _Export:
 
     def _notes(self) -> tuple[str, ...]:
         notes = []
-        if self.settings.latency and self.measuring.skipped:
+        if self.settings.latency and self.watch.skipped:
             notes.append("Measuring was skipped: a latency that stands here is the one from the run.")
         if self.settings.preprocessing:
             notes.append(
@@ -314,9 +306,3 @@ class _Export:
     @property
     def _log(self) -> Path:
         return self.run_folder.folder / "export.log"
-
-    def _tell(self, fraction: float, words: str) -> None:
-        if self.control is not None:
-            self.control.checkpoint()
-        if self.on_progress is not None:
-            self.on_progress(fraction, words)

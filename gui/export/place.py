@@ -12,7 +12,7 @@ import core.export.export as exporting
 from core.analysis.rows import Row
 from core.common.control import RunControl
 from core.common.paths import resolved
-from core.export.export import FORMATS, ExportResult, ExportSettings, Measuring
+from core.export.export import FORMATS, ExportResult, ExportSettings, ExportWatch
 from core.records.reports import Artefact, StageReport
 from core.runs.run_folder import RunFolder
 from gui.base.actions import Actions
@@ -52,7 +52,7 @@ class ExportPlace(QObject):
         self.settings = ExportSettings()
         self.result: ExportResult | None = None
         self._folder, self._own_name, self._own_row, self._filling = Path.home(), "", False, False
-        self._busy, self._fraction, self._measuring = "", 0.0, Measuring()
+        self._busy, self._fraction, self._watch = "", 0.0, ExportWatch()
         self.exporter, self.reader = Worker(self), LatestJob(self)
         self._connect()
         self.view.show_settings(self.settings)
@@ -181,18 +181,15 @@ class ExportPlace(QObject):
         self._forget_result()
         (run, report, artefact), settings = chosen, self.settings
         target = resolved(self.view.target.text().strip(), Path())
-        measuring = Measuring()
 
         def job(control: RunControl, say: Say) -> ExportResult:
             def moved(part: float, words: str) -> None:
                 say((part, words))
 
-            return exporting.export_stage(
-                run, report.key, artefact.id, target, settings, control, moved, measuring
-            )
+            self._watch = watch = ExportWatch(control, moved)
+            return exporting.export_stage(run, report.key, artefact.id, target, settings, watch)
 
         if not self.exporter.running:
-            self._measuring = measuring
             self._moved(0.0, tr("Writing the file"))
             self.exporter.start(tr("the export"), job)
 
@@ -202,7 +199,7 @@ class ExportPlace(QObject):
 
     def _skip(self) -> None:
         """Write the file without measuring it."""
-        self._measuring.skip()
+        self._watch.skip_measuring()
         self._update()
 
     def _exported(self, result: ExportResult) -> None:
@@ -228,7 +225,7 @@ class ExportPlace(QObject):
     def _update(self) -> None:
         """Enabled or not, from the state alone."""
         against = "" if self._busy else self._against()
-        measuring = self._measuring.under_way and not self._measuring.skipped
+        measuring = self._watch.measuring and not self._watch.skipped
         self.view.show_state(against, self._missing(), self._busy, self._fraction, measuring)
 
     def _against(self) -> str:

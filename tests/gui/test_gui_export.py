@@ -155,12 +155,10 @@ def test_a_good_export_shows_its_verification(
         artefact: str,
         target: Path,
         settings: Any,
-        control: Any,
-        on_progress: Any,
-        measuring: Any,
+        watch: Any,
     ) -> ExportResult:
         asked.append((key, artefact, target, settings.format))
-        on_progress(0.5, "Verifying")
+        watch.tell(0.5, "Verifying")
         target.write_bytes(b"0" * 2_000_000)
         found = rungs[-1].network or GOOD
         return ExportResult(
@@ -230,7 +228,7 @@ def test_the_keyboard_is_on_cancel_during_an_export_and_then_back(
 
     def export(*arguments: Any) -> None:
         while True:
-            arguments[5].checkpoint()
+            arguments[5].control.checkpoint()
             time.sleep(0.005)
 
     monkeypatch.setattr(exporting, "export_stage", export)
@@ -253,11 +251,15 @@ def test_measuring_is_said_and_can_be_left_out(
     )
 
     def export(*arguments: Any) -> ExportResult:
-        tell, measuring = arguments[6:]
-        with measuring.going_on(arguments[5]) as own:
-            tell(0.8, "Measuring latency, session 3 of 8")
-            while not own.stopping:
+        watch: exporting.ExportWatch = arguments[5]
+
+        def measure(control: Any) -> None:
+            watch.tell(0.8, "Measuring latency, session 3 of 8")
+            while True:
+                control.checkpoint()
                 time.sleep(0.005)
+
+        watch.measure(measure)
         return result
 
     monkeypatch.setattr(exporting, "export_stage", export)

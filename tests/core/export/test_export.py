@@ -18,7 +18,7 @@ from core.data.image_data import Opened
 from core.document import pipeline as documents
 from core.export.export import (
     ExportSettings,
-    Measuring,
+    ExportWatch,
     export_stage,
     ladder_of,
     model_card,
@@ -243,7 +243,9 @@ def test_every_format_answers_like_the_network(
     settings = ExportSettings.parse({"latency": False, **changes})
     told: list[float] = []
     target = tmp_path / "out" / name
-    result = export_stage(run, stage, "", target, settings, None, lambda done, words: told.append(done))
+    result = export_stage(
+        run, stage, "", target, settings, ExportWatch(None, lambda done, words: told.append(done))
+    )
     assert result.path == target and told == sorted(told) and told[-1] == 1.0
     assert sorted(target.parent.iterdir()) == sorted(result.files)  # nothing half-written is left
     last, report = result.ladder[-1], run.report(stage)
@@ -269,17 +271,16 @@ def test_measuring_is_told_session_by_session_and_can_be_left_out(
     """It said nothing while it waited and was told once for all sessions; stopping it threw the file away."""
     _, run = finished
     told: list[str] = []
-    measuring = Measuring()
 
     def tell(_done: float, words: str) -> None:
         told.append(words)
         if words.startswith("Measuring latency, session 2"):
-            assert measuring.under_way
-            measuring.skip()
+            assert watch.measuring
+            watch.skip_measuring()
 
-    target = tmp_path / "model.onnx"
-    result = export_stage(run, "fp32", "", target, ExportSettings(), None, tell, measuring)
-    assert target.is_file() and not measuring.under_way
+    watch, target = ExportWatch(None, tell), tmp_path / "model.onnx"
+    result = export_stage(run, "fp32", "", target, ExportSettings(), watch)
+    assert target.is_file() and not watch.measuring
     assert "Measuring was skipped: a latency that stands here is the one from the run." in result.notes
     report = run.report("fp32")
     assert report is not None and report.main is not None
@@ -294,7 +295,9 @@ def test_stopping_while_the_file_is_measured_writes_nothing(
     control = RunControl()
     tell = lambda _done, words: control.stop() if "session 2" in words else None  # noqa: E731
     with pytest.raises(Stopped):
-        export_stage(finished[1], "fp32", "", tmp_path / "model.onnx", ExportSettings(), control, tell)
+        export_stage(
+            finished[1], "fp32", "", tmp_path / "model.onnx", ExportSettings(), ExportWatch(control, tell)
+        )
     assert not list(tmp_path.iterdir())
 
 
