@@ -17,6 +17,7 @@ from core.common.logs import start_logging
 from core.document import recipes
 from core.runs.home import Home
 from core.runs.open_document import open_document
+from gui.base import garbage
 from gui.base.messages import install_crash_hook
 from gui.base.theme import Theme, app_icon
 from gui.base.translation import install_language
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if damaged:
         QTimer.singleShot(0, window, lambda: window.messages.error(EspalierError(damaged)))
     QTimer.singleShot(0, window.warm_up)
+    QTimer.singleShot(0, garbage.keep_what_is_there)
     _quit_on_interrupt(window)
     status = app.exec()
     crashes.deleteLater()
@@ -62,6 +64,7 @@ def make_application() -> QApplication:
     app.setDesktopFileName("espalier")
     app.setWindowIcon(app_icon())
     install_language(app)
+    garbage.collect_in_this_thread()
     return app
 
 

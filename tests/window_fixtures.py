@@ -3,6 +3,7 @@
 Modules outside `tests/gui` import what they need of them by name.
 """
 
+import gc
 import os
 import threading
 import time
@@ -104,7 +105,10 @@ def close(window: MainWindow, seconds: float = 30) -> None:
 
 @pytest.fixture(scope="session")
 def qapp() -> QApplication:
-    return make_application()
+    """The application; tests without a window go on collecting garbage in any thread, see `garbage_of_windows`."""
+    made = make_application()
+    gc.enable()
+    return made
 
 
 @pytest.fixture(autouse=True)
@@ -134,6 +138,15 @@ def no_warnings_no_threads() -> Iterator[None]:
     assert not left, left
     application = QApplication.instance()
     assert application is None or application.thread() is QThread.currentThread()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def garbage_of_windows(qapp: QApplication) -> Iterator[None]:
+    """Windows left over are deleted here, and not by a thread of a later test that has no window; that one collects as usual."""
+    gc.disable()  # as the application does when it is made
+    yield
+    gc.collect()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import QAbstractItemView, QComboBox, QDialog, QLabel, QTa
 from window_fixtures import (
     close,
     fresh_folders,
+    garbage_of_windows,
     home,
     no_unanswered_dialog,
     no_warnings_no_threads,

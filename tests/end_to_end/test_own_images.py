@@ -18,7 +18,15 @@ from PIL import Image
 from PySide6.QtCore import QSettings, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QPushButton
-from window_fixtures import close, fresh_folders, home, no_warnings_no_threads, qapp, theme
+from window_fixtures import (
+    close,
+    fresh_folders,
+    garbage_of_windows,
+    home,
+    no_warnings_no_threads,
+    qapp,
+    theme,
+)
 
 from core.common.files import RESOURCES
 from core.runs.home import Home

@@ -21,7 +21,17 @@ from PIL import Image
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QApplication, QFileDialog
 from random_hands import RandomHands, Stuck
-from window_fixtures import TINY, close, fresh_folders, home, no_warnings_no_threads, qapp, qt_warnings, theme
+from window_fixtures import (
+    TINY,
+    close,
+    fresh_folders,
+    garbage_of_windows,
+    home,
+    no_warnings_no_threads,
+    qapp,
+    qt_warnings,
+    theme,
+)
 
 from core.document import pipeline as documents
 from core.runs.finding import find_runs

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from window_fixtures import (  # noqa: F401
     fresh_folders,
+    garbage_of_windows,
     home,
     make_window,
     no_warnings_no_threads,

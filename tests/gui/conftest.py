@@ -6,6 +6,7 @@ from model_files import weights  # noqa: F401
 from running import work  # noqa: F401
 from window_fixtures import (  # noqa: F401
     fresh_folders,
+    garbage_of_windows,
     home,
     make_window,
     no_unanswered_dialog,

@@ -1,5 +1,6 @@
 """The worker's contract: one terminal signal on every path, the last word never lost."""
 
+import gc
 import sys
 import threading
 import time
@@ -111,6 +112,27 @@ def test_stop_ends_with_stopped(qtbot: Any, worker: Worker) -> None:
 
     worker.happened.connect(lambda _items: worker.stop())
     assert run(qtbot, worker, job).ends == [("stopped", None)]
+
+
+def test_garbage_of_any_thread_is_collected_in_the_windows(qtbot: Any, worker: Worker) -> None:
+    """Where a worker's thread deleted a widget, both threads would wait for each other."""
+    threads: list[threading.Thread] = []
+
+    def job(control: RunControl, say: Say) -> None:
+        for _ in range(3000):  # more than makes Python collect by itself
+            cycle: list[Any] = []
+            cycle.append(cycle)
+
+    def collected(phase: str, _about: Any) -> None:
+        threads.append(threading.current_thread())
+
+    gc.callbacks.append(collected)
+    try:
+        run(qtbot, worker, job)
+        qtbot.waitUntil(lambda: bool(threads), timeout=5000)
+    finally:
+        gc.callbacks.remove(collected)
+    assert set(threads) == {threading.main_thread()}
 
 
 def test_closing_stops_waits_and_says_whether_it_ended(qtbot: Any, worker: Worker) -> None:
