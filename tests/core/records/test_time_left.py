@@ -111,3 +111,32 @@ def test_making_a_file_that_takes_longer_than_expected_says_how_long() -> None:
     assert (last.stage_fraction, last.stage_seconds_left) == (pytest.approx(0.1), pytest.approx(400))
     last = run.at(500, run.meter.follow_up, 0.5)
     assert (last.stage_fraction, last.stage_seconds_left) == (pytest.approx(0.75), pytest.approx(30 * 0.25))
+
+
+def test_the_bars_go_on_when_it_turns_out_that_more_is_left_than_was_thought() -> None:
+    """The run's stood at 64 % through a whole training: what came after the first had taken six times what was expected."""
+    run = Run(FIRST, StagePlan("second", 300, 3, 20.0), FILE)
+    run.meter.begin(0)
+    run.at(0, run.meter.train, 0.0)
+    run.at(100, run.meter.train, 1.0)
+    run.at(100, run.meter.follow_up, 0.01)
+    run.at(160, run.meter.follow_up, 0.5)
+    run.at(220, run.meter.end, False)
+    said = [run.at(220, run.meter.begin, 1)]
+    said += [run.at(220 + number, run.meter.train, number / 30) for number in range(31)]
+    said += [run.at(251 + 10 * number, run.meter.follow_up, number / 10) for number in range(1, 11)]
+    parts = [(one.stage_fraction, one.run_fraction) for one in said]
+    assert all(after[0] > before[0] and after[1] > before[1] for before, after in pairwise(parts[1:]))
+    run.at(351, run.meter.end, False)
+    run.at(351, run.meter.begin, 2)
+    run.at(390, run.meter.follow_up, 1.0)
+    assert run.at(390, run.meter.end, False).run_fraction == pytest.approx(1.0)
+
+
+def test_the_bars_do_not_go_back_when_an_epoch_was_faster_than_in_earlier_runs() -> None:
+    run = Run(StagePlan("first", 1000, 10, 20.0, 0.9), SECOND)
+    run.meter.begin(0)
+    run.at(0, run.meter.train, 0.0)
+    said = [run.at(second, run.meter.train, second / 100) for second in range(1, 101)]
+    said += [run.at(100 + second, run.meter.follow_up, second / 20) for second in range(1, 21)]
+    assert all(after.stage_fraction > before.stage_fraction for before, after in pairwise(said))
