@@ -1,7 +1,7 @@
 """The palette: every stage and source by purpose, with a search; dragged or entered into the chain."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from PySide6.QtCore import (
     QAbstractListModel,
@@ -14,7 +14,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFont, QKeyEvent, QPainter
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QLineEdit,
@@ -34,9 +34,17 @@ from gui.base.translation import QT_TR_NOOP, tr
 from gui.editor.cards import Index
 from gui.widgets.buttons import text
 from gui.widgets.search_box import SearchBox
+from gui.widgets.wrapping import wrapped
 
 NEW = "application/x-espalier-new"
 _SOURCES = QT_TR_NOOP("Start from")
+_HELP_LINES = 2  # of entries that are not chosen
+_BESIDE, _RIGHT, _ABOVE = (
+    30,
+    6,
+    5,
+)  # pixels around an entry's text: left of it with the icon, right, above and below
+_LEAST = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +159,7 @@ class Palette(QWidget):
         self.list.setItemDelegate(_EntryDelegate(self.list))
         self.list.setDragEnabled(True)
         self.list.setDragDropMode(QAbstractItemView.DragDropMode.DragOnly)
+        self.list.setResizeMode(QListView.ResizeMode.Adjust)
         self.list.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setMouseTracking(True)
@@ -215,11 +224,44 @@ class Palette(QWidget):
 
 
 class _EntryDelegate(QStyledItemDelegate):
-    """Icon, title, and one line of help."""
+    """Icon, title, and the beginning of the help; of the chosen entry the whole.
+
+    Args:
+        list: what it paints in; rows are as high as their lines need at its width.
+    """
+
+    def __init__(self, list: QListView):
+        super().__init__(list)
+        self._list = list
+        list.selectionModel().currentChanged.connect(self._resize)
+
+    def _resize(self, now: QModelIndex, before: QModelIndex) -> None:
+        """Another entry shows the whole of its help."""
+        for index in (before, now):
+            if index.isValid():
+                self.sizeHintChanged.emit(index)
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        line = option.fontMetrics.height()
-        return QSize(120, max(44, 2 * line + 10) if index.flags() else max(30, line + 12))
+        if not index.flags():
+            return QSize(_LEAST, max(30, option.fontMetrics.height() + 12))
+        lines = self._lines(option.font, index, self._list.viewport().width())
+        return QSize(_LEAST, 2 * _ABOVE + sum(metrics.height() for _, _, metrics, _ in lines))
+
+    def _lines(
+        self, font: QFont, index: Index, width: int
+    ) -> list[tuple[str, QFont, QFontMetrics, Literal["text", "muted"]]]:
+        """Every line of an entry in a row of this width, with its font and colour."""
+        model = index.model()
+        assert isinstance(model, PaletteModel)
+        entry, small = model.entries[index.row()], QFont(font)
+        small.setPointSizeF(font.pointSizeF() * 0.88)
+        large_metrics, small_metrics = QFontMetrics(font), QFontMetrics(small)
+        most = 0 if index == self._list.currentIndex() else _HELP_LINES
+        room = width - _BESIDE - _RIGHT
+        return [
+            *((line, font, large_metrics, "text") for line in wrapped(entry.title, large_metrics, room)),
+            *((line, small, small_metrics, "muted") for line in wrapped(entry.help, small_metrics, room, most)),
+        ]  # fmt: skip
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         model = index.model()
@@ -229,7 +271,7 @@ class _EntryDelegate(QStyledItemDelegate):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if entry.key:
             self._ground(painter, option)
-            self._entry(painter, option, entry)
+            self._entry(painter, option, index, entry.icon)
         else:
             font = QFont(option.font)
             font.setWeight(QFont.Weight.DemiBold)
@@ -237,7 +279,8 @@ class _EntryDelegate(QStyledItemDelegate):
             painter.setFont(font)
             painter.setPen(QColor(c.muted))
             where = option.rect.adjusted(6, 6, -4, -3)
-            painter.drawText(where, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, entry.title)
+            shown = painter.fontMetrics().elidedText(entry.title, Qt.TextElideMode.ElideRight, where.width())
+            painter.drawText(where, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, shown)
         painter.restore()
 
     def _ground(self, painter: QPainter, option: QStyleOptionViewItem) -> None:
@@ -250,21 +293,13 @@ class _EntryDelegate(QStyledItemDelegate):
             painter.setBrush(QColor(c.selection if selected else c.hover))
             painter.drawRoundedRect(option.rect.adjusted(1, 1, -2, -1), 6, 6)
 
-    def _entry(self, painter: QPainter, option: QStyleOptionViewItem, entry: PaletteEntry) -> None:
-        c, rect = theme.colours(), option.rect
+    def _entry(self, painter: QPainter, option: QStyleOptionViewItem, index: Index, icon: str) -> None:
+        rect, top = option.rect, option.rect.top() + _ABOVE
         ratio = painter.device().devicePixelRatio() if painter.device() else 1
-        painter.drawPixmap(
-            rect.left() + 8, rect.center().y() - 9, theme.pixmap(entry.icon, "accent", 18, ratio)
-        )
-        small = QFont(option.font)
-        small.setPointSizeF(option.font.pointSizeF() * 0.88)
-        left, width = rect.left() + 34, rect.width() - 42
-        middle, half = Qt.AlignmentFlag.AlignVCenter, rect.height() // 2 - 4
-        for words, font, colour, top in (
-            (entry.title, option.font, c.text, 4),
-            (entry.help, small, c.muted, 4 + half),
-        ):
+        painter.drawPixmap(rect.left() + 6, top, theme.pixmap(icon, "accent", 18, ratio))
+        for line, font, metrics, colour in self._lines(option.font, index, rect.width()):
             painter.setFont(font)
-            painter.setPen(QColor(colour))
-            shown = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, width)
-            painter.drawText(QRect(left, rect.top() + top, width, half), middle, shown)
+            painter.setPen(QColor(getattr(theme.colours(), colour)))
+            where = QRect(rect.left() + _BESIDE, top, rect.width() - _BESIDE, metrics.height())
+            painter.drawText(where, Qt.AlignmentFlag.AlignVCenter, line)
+            top += metrics.height()

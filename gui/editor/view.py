@@ -114,7 +114,7 @@ class EditorView(QWidget):
         layout.addWidget(self.check_panel)
         layout.addWidget(self.strip)
         columns = (body.widget(index) for index in range(body.count()))
-        self.styled_parts = (self.header, *columns, self.check_panel, self.strip)
+        self.styled_parts = (self.header, self.running, *columns, self.check_panel, self.strip)
         document.changed.connect(self.refresh)
         document.changed.connect(self.undo_keys.settled)
         forecasts.changed.connect(self._show_forecast)
@@ -140,7 +140,7 @@ class EditorView(QWidget):
         inside = QVBoxLayout(right)
         inside.setContentsMargins(1, 1, 1, 1)
         inside.addWidget(scroll)
-        for part, width in ((self.palette_, 130), (left, 240), (right, 430)):
+        for part, width in ((self.palette_, 140), (left, 240), (right, 430)):
             part.setMinimumWidth(width)
         splitter = TurningSplitter("editor-splitter", self.palette_, left, right, heights=(240, 240, _FORM))
         splitter.setSizes([200, 396, 546])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Signal
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
 
 from core.runs.stage_files import RunEntry, StageFile
@@ -47,6 +47,7 @@ class SubjectPicker(QWidget):
     def _list(name: str, label: str, width: int) -> Combo:
         box = Combo(name, label)
         box.setMinimumWidth(width)
+        box.cut = Qt.TextElideMode.ElideMiddle  # runs and files of one kind begin alike
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         return box
 

@@ -14,7 +14,7 @@ _AROUND = 28  # pixels beside the text: the list's frame and padding
 class Combo(WheelNeedsFocus, QComboBox):
     """As `QComboBox`; the list is as wide as its longest entry and stays on the screen.
 
-    The box itself gives way where room is short, and what is chosen then ends in "…".
+    The box itself gives way where room is short, and what is chosen is then cut by "…": at its end, or where `cut` says.
 
     Args:
         name: the object's name.
@@ -26,6 +26,10 @@ class Combo(WheelNeedsFocus, QComboBox):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setObjectName(name)
         self.setAccessibleName(said)
+        self.cut = Qt.TextElideMode.ElideRight  # where the chosen text is cut
+
+    def sizeHint(self) -> QSize:
+        return super().sizeHint() + QSize(2 * _MARGIN, 0)  # Qt's own has no room for a part of a pixel
 
     def minimumSizeHint(self) -> QSize:
         hint = super().minimumSizeHint()
@@ -49,7 +53,7 @@ class Combo(WheelNeedsFocus, QComboBox):
         control, line = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
         room = self.style().subControlRect(control, option, line, self).width() - _MARGIN
         return self.fontMetrics().elidedText(
-            self.currentText() or self.placeholderText(), Qt.TextElideMode.ElideRight, max(20, room)
+            self.currentText() or self.placeholderText(), self.cut, max(20, room)
         )
 
     def event(self, event: QEvent) -> bool:
