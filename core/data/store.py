@@ -178,7 +178,7 @@ def _place(source: DataSource, path: str, base: Path | None) -> Path:
     except FileNotFoundError as error:
         raise EspalierError(
             f"Expected a {kind} at {place} for the data set '{source.title}', received a path that does not exist.",
-            f"Set the data's path to where it is; {STARTS}. "
+            f"Set the data's path to where it is, or connect the drive that it is on; {STARTS}. "
             f"Wanted: {source.help[:1].lower()}{source.help[1:]}",
             command=_download(source, path),
         ) from error

@@ -409,7 +409,7 @@ def test_names_of_files_that_are_no_text_are_written_as_bytes(make_folder, open_
 def test_a_missing_path_is_refused(tmp_path, open_folder):
     assert message(open_folder, tmp_path / "gone") == (
         f"Expected a folder or a file at {tmp_path / 'gone'} for the data set 'Image folder or zip', received a path that does "
-        "not exist. Set the data's path to where it is; a relative path starts at the pipeline's file, that of a recipe in the folder that Espalier was started in. Wanted: a folder (or zip "
+        "not exist. Set the data's path to where it is, or connect the drive that it is on; a relative path starts at the pipeline's file, that of a recipe in the folder that Espalier was started in. Wanted: a folder (or zip "
         "file) with a folder of images per class, or with train, validation and test folders that hold these."
     )
 
