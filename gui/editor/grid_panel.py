@@ -33,6 +33,7 @@ class GridEditor(QWidget):
     def __init__(self, number: int = 0) -> None:
         super().__init__()
         self._pipeline: Pipeline | None = None
+        self._validation_images: int | None = None
         self._number = number
         self.stage = Combo()
         self.names = (Combo(), Combo())
@@ -72,8 +73,9 @@ class GridEditor(QWidget):
         self.stage.activated.connect(self._chosen)
         self.images.setRange(1, 10_000_000)
         self.images.setSingleStep(500)
-        self.images.setSuffix(tr(" validation images"))
         self.images.setMinimumWidth(200)
+        self.images.valueChanged.connect(lambda _value: self._count())
+        self._count()
         self.images.editingFinished.connect(self._tell)
 
     # showing
@@ -97,6 +99,18 @@ class GridEditor(QWidget):
         self.rows.setRowVisible(self.values[1], grid is not None and bool(self.names[1].currentData()))
         self._show_problem(problem)
         self.help.setText(self._words(grid))
+
+    def show_validation_images(self, count: int | None) -> None:
+        """How many validation images there are; None while that is not known."""
+        self._validation_images = count
+        self._count()
+
+    def _count(self) -> None:
+        """Of more images than there are, all are taken."""
+        count = self._validation_images
+        few = count is not None and count < self.images.value()
+        suffix = tr(" (all {count} images)", count=count) if few else tr(" validation images")
+        self.images.setSuffix(suffix)
 
     @property
     def _grid(self) -> Grid | None:
@@ -216,6 +230,7 @@ class GridEditors(QWidget):
         self.column.setSpacing(10)
         self.column.addWidget(self.more, 0, Qt.AlignmentFlag.AlignLeft)
         self._grids: tuple[Grid, ...] = ()
+        self._validation_images: int | None = None
         self._editor(0)
 
     @property
@@ -233,6 +248,12 @@ class GridEditors(QWidget):
             editor.setVisible(number < max(1, count))
         self.more.setVisible(bool(count))
 
+    def show_validation_images(self, count: int | None) -> None:
+        """How many validation images there are; None while that is not known."""
+        self._validation_images = count
+        for editor in self.editors:
+            editor.show_validation_images(count)
+
     def _editor(self, number: int) -> GridEditor:
         while number >= len(self.editors):
             place = len(self.editors)
@@ -240,6 +261,7 @@ class GridEditors(QWidget):
             editor.edited.connect(lambda grid, place=place: self.edited.emit(place, grid))
             self.column.insertWidget(place, editor)
             self.editors.append(editor)
+            editor.show_validation_images(self._validation_images)
         return self.editors[number]
 
     def _add(self) -> None:

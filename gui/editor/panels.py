@@ -65,6 +65,9 @@ class Panel(QWidget):
     def show_untrusted(self, file: UntrustedFile | None) -> None:
         """Ask about a Python file that the card would run."""
 
+    def show_validation_images(self, count: int | None) -> None:
+        """How many validation images the data set has; None while that is not known."""
+
     def show_forecast(
         self, now: Forecast | None, before: Forecast | None, seconds: float | None, otherwise: str
     ) -> None:

@@ -115,6 +115,9 @@ class PipelinePanel(Panel):
         self.search.show_pipeline(pipeline, search_panel.problem_of(problems))
         self.notes.setText("\n\n".join(pipeline.notes))
 
+    def show_validation_images(self, count: int | None) -> None:
+        self.grid.show_validation_images(count)
+
     def _offer_several(self, pipeline: Pipeline) -> None:
         """Several baselines among the choices: one a source where there are several, and those of the file."""
         own = ",".join(stage_tree.first_of_each_source(pipeline))

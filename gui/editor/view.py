@@ -210,6 +210,8 @@ class EditorView(QWidget):
         chosen, forecasts = self.selected, self.forecasts
         if self.panel is None or chosen is None:
             return
+        counts = (forecast.validation_images for forecast in forecasts.by_stage.values())
+        self.panel.show_validation_images(next((count for count in counts if count is not None), None))
         now = forecasts.by_stage.get(chosen.id)
         before = forecasts.by_stage.get(now.before) if now is not None else None
         otherwise = forecasts.failure or (tr("Counting …") if forecasts.waiting else "")

@@ -30,6 +30,7 @@ from gui.editor.panels import NodePanel
 from gui.editor.summary import stage_summary
 from gui.editor.view import EditorView
 from gui.shell.main_window import MainWindow
+from gui.widgets.value_boxes import SpinBox
 
 # the palette
 
@@ -361,6 +362,22 @@ def test_axes_and_search_fit_a_small_window_with_long_names(tree: MainWindow) ->
         QApplication.processEvents()
         assert editor.panel is not None
         assert editor.panel.minimumSizeHint().width() <= editor._scroll.viewport().width(), kind
+
+
+def test_a_grid_says_that_there_are_fewer_images_than_it_asks_for(qtbot: Any, tree: MainWindow) -> None:
+    """ "Judged on 2000 validation images" stood where there are 32."""
+    grid = {"stage": "small", "settings": {"ratio": [0.2, 0.4]}, "images": 2000}
+    tree.document.apply(edits.set_grid(tree.document.pipeline, 0, grid), "A grid")
+    tree.editor.select("pipeline")
+    box = tree.editor.findChild(SpinBox, "grid-images")
+    assert box.text() == "2000 validation images", "not known yet"
+    tree.forecasts.start()
+    qtbot.waitUntil(lambda: box.text() == "2000 (all 32 images)", timeout=60_000)
+    box.setFocus()
+    box.selectAll()
+    qtbot.keyClicks(box, "20")
+    qtbot.keyClick(box, Qt.Key.Key_Return)
+    assert box.text() == "20 validation images" and tree.document.pipeline.axes.grids[0].images == 20
 
 
 def test_forms_of_stages_that_are_gone_do_not_pile_up(tree: MainWindow) -> None:
