@@ -42,7 +42,7 @@ _REGISTRY = "elsewhere.json"
 _LIMIT = re.compile(r"(top-?1|size|latency)(<=|>=|<|>)(\d+(?:[.,]\d+)?)")
 _LIMITED = {"top1": "top1", "top-1": "top1", "size": "size_mb", "latency": "latency_ms"}
 _COMPARED = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
-NEVER = "Not completed on this machine yet"
+NEVER = "Not complete on this machine yet"
 STATUS_WORDS = {
     "completed": "Complete", "stopped": "Stopped", "failed": "Failed", "running": "Running",
     "paused": "Paused", "interrupted": "Interrupted", "new": "Not started", "missing": "Not found",

@@ -91,7 +91,10 @@ class BackboneSource(NetworkSource[BackboneSettings]):
             elif field.group is not None:
                 first = declarations(field.group)[0]
                 inner = value_at(value or {}, first)
-                parts.append(f"{field.label} {inner}" if inner != "none" else f"no {field.label}")
+                if inner != "none":
+                    parts.append(f"{field.label} {inner}")
+                elif field.name in settings:  # whoever wrote that there is none wants to read it
+                    parts.append(f"no {field.label}")
             elif field.name == "weights":
                 parts.append(f"{value} weights" if value != "file" else "weights from a file")
         return parts

@@ -69,6 +69,8 @@ class MessageDialog(QDialog):
         self._fold.hide()
         layout.addWidget(self._fold)
         layout.addLayout(self._buttons(buttons))
+        first = next(button for button in self.findChildren(QPushButton) if button.isDefault())
+        first.setFocus()  # Details, which stands before it, would have it
 
     def _texts(self, kind: str) -> QHBoxLayout:
         row = QHBoxLayout()

@@ -11,7 +11,7 @@ from math import isfinite
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QKeyEvent
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from gui.base import theme
@@ -22,6 +22,8 @@ from gui.widgets.plot_parts import Readout, SidewaysBox, TimeAxis, show_axes, va
 
 _BEST = "best-epoch"
 _ZOOM, _STEPS = 1.5, 60
+_NAME_ROWS = 2  # that the names of stages take turns in
+_BESIDE_NAME = 12  # pixels between a boundary, its name and what comes behind
 _SMOOTH_POINTS = 20_000  # drawn with smooth edges; more of them lie closer than a pixel anyway
 
 
@@ -71,6 +73,8 @@ class CurvePlot(QWidget):
         self._points: list[tuple[float, float, str]] = []
         self._named, self._unit = named, unit
         self._place: float | None = None
+        self._small = QFont(self.font())
+        self._small.setPointSizeF(self._small.pointSizeF() * 0.9)
         self.box = SidewaysBox()
         self.bottom = TimeAxis()
         self.plot = pg.PlotWidget(viewBox=self.box, axisItems={"bottom": self.bottom})
@@ -106,6 +110,8 @@ class CurvePlot(QWidget):
         self.plot.scene().sigMouseMoved.connect(self._mouse_moved)
         self.box.sigRangeChangedManually.connect(lambda *_: self.moved.emit())
         self.box.whole_wanted.connect(self.whole_wanted)
+        self.box.sigXRangeChanged.connect(lambda *_: self._fit_names())
+        self.box.sigResized.connect(lambda *_: self._fit_names())
         self.retheme()
         self._show_axes()
 
@@ -149,25 +155,39 @@ class CurvePlot(QWidget):
             self.item.removeItem(mark)
         self._marks, self._bounds = [], list(bounds)
         c = theme.colours()
-        font = QFont(self.font())
-        font.setPointSizeF(font.pointSizeF() * 0.9)
-        for number, (x, words) in enumerate(bounds):
+        for number, (x, _words) in enumerate(bounds):
             line = pg.InfiniteLine(
                 x,
                 angle=90,
                 pen=pg.mkPen(c.strong_border, width=1, style=Qt.PenStyle.DashLine),
-                label=words if self._named else None,
+                label="" if self._named else None,
                 labelOpts={
-                    "position": 0.99 - 0.075 * (number % 2),
+                    "position": 0.99 - 0.075 * (number % _NAME_ROWS),
                     "anchors": [(0, 0), (0, 0)],
                     "color": c.muted,
                     "movable": False,
                 },
             )
             if self._named:
-                line.label.setFont(font)
+                line.label.setFont(self._small)
             self.item.addItem(line, ignoreBounds=True)
             self._marks.append(line)
+        self._fit_names()
+
+    def _fit_names(self) -> None:
+        """Each name as far as the next one in its row, or the plot's edge, leaves room; the read-out has it whole."""
+        if not self._named:
+            return
+        metrics, (low, high) = QFontMetrics(self._small), self.box.viewRange()[0]
+        scale = self.box.width() / ((high - low) or 1.0)
+        for number, (mark, (x, words)) in enumerate(zip(self._marks, self._bounds, strict=True)):
+            following = self._bounds[number + _NAME_ROWS :][:1]
+            end = min(high, following[0][0]) if following else high
+            room = int((end - x) * scale) - _BESIDE_NAME
+            shown = words
+            if metrics.horizontalAdvance(words) > room:
+                shown = metrics.elidedText(words, Qt.TextElideMode.ElideRight, max(0, room))
+            mark.label.setFormat(shown.replace("{", "{{").replace("}", "}}"))
 
     def show_best(self, points: Sequence[tuple[float, float, str]]) -> None:
         """Stars at the best epochs; the third part is the star's tooltip. Where the value is none, no star."""

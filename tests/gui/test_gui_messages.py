@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPushButton, QWidget
 
@@ -42,6 +43,16 @@ def test_an_expected_failure_shows_sentence_advice_and_details(parent: QWidget) 
     text = QGuiApplication.clipboard().text()
     assert "The zip is empty." in text and "zip: 0 entries" in text and "torch" in text
     dialog.close()
+
+
+@pytest.mark.parametrize("details", ["", "zip: 0 entries"])
+def test_the_first_button_has_the_keyboard(qtbot: Any, parent: QWidget, details: str) -> None:
+    """Details had it: Space, and Enter too, opened them."""
+    dialog = Messages(parent).error(EspalierError("The zip is empty.", "Pick another.", details))
+    button = dialog.focusWidget()
+    assert isinstance(button, QPushButton) and button.objectName() == "message-close"
+    with qtbot.waitSignal(dialog.finished):
+        qtbot.keyClick(button, Qt.Key.Key_Space)
 
 
 def test_a_question_gives_the_chosen_answer(parent: QWidget) -> None:

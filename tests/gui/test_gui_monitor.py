@@ -128,6 +128,38 @@ def test_boundaries_best_epochs_and_parts_are_drawn(qtbot: Any, view: MonitorVie
     assert "train_distillation" in view.curves.loss.values()
 
 
+def test_names_of_stages_end_before_the_next_one_and_the_edge(qtbot: Any, view: MonitorView) -> None:
+    """The last one's was cut by the plot's edge; one with a brace in it broke the plot."""
+    names = {
+        "a": "First",
+        "b": "Pruned by half and {tuned} for long",
+        "c": "C" * 90,
+        "d": "Quantized at last",
+    }
+    keys = tuple(names)
+    state = taken(events.RunStarted("run-1", "/tmp/run-1", "Tiny", keys, tuple(names.values()), False))
+    for number, (key, name) in enumerate(names.items()):
+        state.take(events.StageStarted(key, name, "train", number, 4))
+        state.take(epoch(key, 1, 40 if key == "a" else 3, 50, True))
+        state.take(events.StageDone(key, False, {}))
+    view.show_state(state, "")
+    qtbot.wait(150)
+    for width in (700, 400):
+        view.window().resize(width, 700)
+        qtbot.wait(100)
+        labels = [mark.label.sceneBoundingRect() for mark in view.curves.loss._marks]
+        texts = [mark.label.toPlainText() for mark in view.curves.loss._marks]
+        edge = view.curves.loss.box.sceneBoundingRect().right()
+        assert texts[0] == "First" and all(
+            label.right() <= edge + 1 for label in labels if label.width() > 12
+        )
+        for earlier, later in zip(labels, labels[2:], strict=False):
+            assert earlier.right() <= later.left() + 8
+    view.window().resize(1600, 700)
+    qtbot.wait(100)
+    assert view.curves.loss._marks[1].label.toPlainText().startswith("Pruned by")
+
+
 def test_another_run_is_shown_from_its_first_step(qtbot: Any, view: MonitorView) -> None:
     """The frame of the run before stayed, and the whole began with the first epoch, as accuracy does."""
     curves = view.curves

@@ -121,7 +121,7 @@ def test_a_recipe_tells_how_long_it_took_here(
     qtbot.waitUntil(lambda: any(line.timed for line in cards.lines), timeout=10_000)
     said = {line.recipe.id: line.last_duration for line in cards.lines}
     assert said["r1-mobilenetv3-small"].startswith("Took 2 min 48 s on this machine, ")
-    assert said["r1-mobilenetv3"] == "Not completed on this machine yet"
+    assert said["r1-mobilenetv3"] == "Not complete on this machine yet"
 
 
 def test_no_text_wants_a_legend_to_be_read() -> None:

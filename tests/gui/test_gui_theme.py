@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from PySide6.QtGui import QIcon
-from PySide6.QtWidgets import QSplitter, QSplitterHandle, QStackedWidget, QTabWidget, QWidget
+from PySide6.QtWidgets import QCheckBox, QSplitter, QSplitterHandle, QStackedWidget, QTabWidget, QWidget
 
 import core
 from core.common.files import RESOURCES
 from gui.base import theme as themes
 from gui.base.actions import _ICONS
-from gui.base.theme import DARK, LIGHT, Colours, Theme, contrast
+from gui.base.theme import DARK, LIGHT, Colours, Theme, colours, contrast, style
 from gui.shell.main_window import MainWindow
 from gui.shell.places import styled_parts
 
@@ -149,3 +149,26 @@ def test_every_dialog_is_styled() -> None:
     for path in dialogs:
         text = path.read_text(encoding="utf-8")
         assert text.count("style(self)") >= text.count("(QDialog):"), path
+
+
+@pytest.mark.parametrize("choice", ["light", "dark"])
+def test_a_disabled_box_that_is_ticked_looks_ticked(qtbot: Any, theme: Theme, choice: str) -> None:
+    """In the dark theme its tick was as dark as its ground, in the light one as light."""
+    theme.choose(choice)  # type: ignore[arg-type]
+    grounds = []
+    for ticked in (False, True):
+        box = QCheckBox("box")
+        qtbot.addWidget(box)
+        style(box)
+        box.setChecked(ticked)
+        box.setEnabled(False)
+        box.show()
+        picture = box.grab().toImage()
+        middle = box.height() // 2
+        shades = [
+            contrast(picture.pixelColor(x, y).name(), colours().window)
+            for x in range(4, 14)
+            for y in range(middle - 5, middle + 5)
+        ]
+        grounds.append(max(shades))
+    assert grounds[0] < 1.5 and grounds[1] > 3

@@ -43,7 +43,7 @@ def runs(tiny: Pipeline, home: Home, tmp_path: Path) -> list[RunFolder]:
 def test_a_time_of_another_machine_does_not_count(home: Home, runs: list[RunFolder]) -> None:
     for run in runs:
         run.update_info(machine={"processor": "another", "logical_cores": 99})
-    assert last_time("Tiny", list_runs(home)) == "Not completed on this machine yet"
+    assert last_time("Tiny", list_runs(home)) == "Not complete on this machine yet"
 
 
 def test_only_a_cached_time_says_so(home: Home, runs: list[RunFolder]) -> None:

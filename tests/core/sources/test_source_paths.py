@@ -31,6 +31,7 @@ from core.models.settings import BackboneSettings
 from core.models.source import build_network
 from core.runs.home import Home
 from core.runs.new_run import create_run
+from core.sources.catalogue import SOURCE_KINDS
 from core.whatif import WhatIf
 
 SETTINGS = DataSettings(image_size=16, train_images=40, validation_images=20, test_images=20)
@@ -189,3 +190,11 @@ def test_data(place: str, person: Path, tmp_path: Path, monkeypatch: pytest.Monk
         data.fingerprint
         == open_data(DataSettings(source="stack", path=f" {path} "), tmp_path, person).fingerprint
     )
+
+
+def test_the_feature_enhancement_module_is_named_where_somebody_wrote_of_it() -> None:
+    """Every card of a network said "no FEM", which nobody had asked about."""
+    summary = SOURCE_KINDS["backbone"].summary
+    assert summary({"backbone": "resnet20"}) == ["ResNet-20 (CIFAR)", "random weights"]
+    assert "no FEM" in summary({"backbone": "resnet20", "fem": {"place": "none"}})
+    assert "FEM map" in summary({"backbone": "resnet20", "fem": {"place": "map"}})
