@@ -6,7 +6,7 @@ from core.commands.arguments import Commands, whole
 from core.commands.interrupts import stop_on_interrupt
 from core.commands.terminal import say, show_json, show_result
 from core.common.control import RunControl
-from core.common.errors import EspalierError
+from core.common.errors import EspalierError, Stopped
 
 
 def add_parser(commands: Commands) -> None:
@@ -30,7 +30,7 @@ def add_parser(commands: Commands) -> None:
 def advise(options: argparse.Namespace) -> int:
     from core.common.temporary import temporary_folder
     from core.data.access import DataAccess
-    from core.deploy.quantization.advice import Question, as_text
+    from core.deploy.quantization.advice import Question, as_text, read
     from core.deploy.quantization.advice import advise as job
     from core.export.stage_file import find_file
     from core.machine.answer_so_far import answer_so_far
@@ -64,4 +64,6 @@ def advise(options: argparse.Namespace) -> int:
         show_json(told)
     else:
         show_result(as_text(told))
+    if not read(told).extent.whole:  # what was finished is printed
+        raise Stopped
     return 0

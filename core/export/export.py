@@ -188,7 +188,8 @@ class _Export:
                 "Nothing was written; choose another format or other settings, or run the stage again.",
             )
         metrics = dict(self.subject.artefact.metrics)
-        if self.settings.latency and (latency := self._latency(path, answers)) is not None:
+        latency = self._latency(path, answers) if self.settings.latency else None
+        if latency is not None:
             metrics["latency_ms"] = latency
         self.watch.tell(_TIMED, "Writing")
         size = sum(size_in_bytes(part) for part in self.kind.parts(path))
@@ -219,7 +220,7 @@ class _Export:
             written,
             tuple(rungs),
             card,
-            self._notes(),
+            self._notes(skipped=self.settings.latency and latency is None),
         )
 
     @property
@@ -287,9 +288,10 @@ class _Export:
         pack(archive, model, card, facts, data, np.load(answers.logits), self.settings.images)
         return archive
 
-    def _notes(self) -> tuple[str, ...]:
+    def _notes(self, skipped: bool) -> tuple[str, ...]:
+        """Sentences about the file; `skipped`: a person left out that it is measured."""
         notes = []
-        if self.settings.latency and self.watch.skipped:
+        if skipped:
             notes.append("Measuring was skipped: a latency that stands here is the one from the run.")
         if self.settings.preprocessing:
             notes.append(

@@ -1,6 +1,8 @@
 """The calibration adviser: what it makes of trials, by hand, and a file that it is asked about."""
 
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from core.common.control import RunControl
 from core.data.settings import DataSettings
 from core.data.store import open_data
 from core.deploy.onnx_export import describe, export_module
-from core.deploy.quantization.advice import Trial, advice_from, advise, as_text, enough, read
+from core.deploy.quantization.advice import Advice, Trial, advice_from, advise, as_text, enough, read
 from core.deploy.quantization.calibrated import calibrated
 from core.deploy.quantization.sessions import run, sqnr
 from core.machine.answer_so_far import Extent, answer_so_far
@@ -113,6 +115,24 @@ def test_when_it_is_stopped_what_was_finished_is_the_answer(arguments: dict[str,
         told = answer_so_far(child, advise, asked, control, stop_at_the_fourth)
     advice = read(told)
     assert 3 <= advice.extent.done < 50 and len(advice.trials[0].signals) == advice.extent.done
+
+
+@pytest.mark.parametrize(("done", "code"), [(5, 130), (36, 0)])
+def test_an_interrupted_command_prints_what_was_finished(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], done: int, code: int
+) -> None:
+    trials = (trial(32, 20.0, 21.0),)
+    told = asdict(Advice("", None, trials, 40, Extent(done, 36), ("minmax",)))
+    run = SimpleNamespace(
+        pipeline=SimpleNamespace(data=SETTINGS), base=Path(), opened_data=None, folder=Path()
+    )
+    found = SimpleNamespace(name="FP32"), SimpleNamespace(precision="float32", path="float32.onnx")
+    monkeypatch.setattr("core.runs.library.find_run", lambda *_words: run)
+    monkeypatch.setattr("core.export.stage_file.find_file", lambda *_words: found)
+    monkeypatch.setattr("core.machine.answer_so_far.answer_so_far", lambda *_words: told)
+    assert main(["advise", "run:fp32"]) == code
+    said = capsys.readouterr().out
+    assert "20.50 dB" in said and ("Stopped after 5 of 36 draws." in said) == (done == 5)
 
 
 def test_what_is_no_stage_of_a_run_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
