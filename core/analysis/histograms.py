@@ -16,7 +16,7 @@ import numpy as np
 from core.analysis import stored_ranges
 from core.common.content_hashes import intact
 from core.common.errors import EspalierError
-from core.common.numbers import percent
+from core.common.numbers import grouped, percent
 from core.machine.jobs import ProgressCallback
 from core.models.checkpoint_files import WEIGHTS
 from core.onnx_graph.layer_names import module_of
@@ -60,8 +60,7 @@ class Histogram:
         """The distribution in figures."""
         if not self.n:
             return "no values"
-        count = f"{self.n:,}".replace(",", "\u202f")
-        words = f"{count} values, mean {self.mean:.3g}, deviation {self.deviation:.3g}, "
+        words = f"{grouped(self.n)} values, mean {self.mean:.3g}, deviation {self.deviation:.3g}, "
         words += f"{self.lowest:.3g} to {self.highest:.3g}"
         words = words.replace("-", "−")
         words += f", {percent(self.zeros, 1)} zeros" if self.zeros >= 0.0005 else ""

@@ -13,6 +13,7 @@ from core.analysis.interval_support import uncertain
 from core.analysis.pareto import front
 from core.analysis.rows import Row
 from core.analysis.wording import format_metric, heading
+from core.common.numbers import grouped
 from core.records.metrics import METRICS, MetricKind
 
 _WIDTH, _HEIGHT = 760, 400
@@ -223,4 +224,4 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _tick(value: float) -> str:
-    return f"{value:,.10g}".replace(",", "\u202f").replace("-", "−")
+    return grouped(value, ".10g").replace("-", "−")

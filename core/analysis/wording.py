@@ -6,7 +6,7 @@ The terminal, the reports and the window say the same of the same number; nobody
 from collections.abc import Iterable, Mapping
 
 from core.analysis.interval_support import estimated, measurable, uncertain, wide
-from core.common.numbers import percent, significant
+from core.common.numbers import grouped, percent, significant
 from core.records.metrics import METRICS, MetricKind
 from core.records.reports import Metric
 
@@ -66,7 +66,7 @@ def format_metric(kind: MetricKind, metric: Metric | None) -> str:
     if uncertain(kind.id, metric):
         mark = ESTIMATED if estimated(metric) else ""
         return mark + time_range((metric.low or 0.0) * kind.scale, (metric.high or 0.0) * kind.scale)
-    text = f"{metric.value * kind.scale:,.{kind.decimals}f}".replace(",", "\u202f")
+    text = grouped(metric.value * kind.scale, f".{kind.decimals}f")
     text = f"{ESTIMATED}{text}" if estimated(metric) else text
     if metric.deviation:
         text += f" ± {metric.deviation * kind.scale:.{kind.decimals}f}"

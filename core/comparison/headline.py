@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from core.analysis.interval_support import TIMED, uncertain, wide
 from core.analysis.rows import Row
 from core.analysis.wording import change_text, format_metric, verdict
+from core.common.numbers import grouped
 from core.comparison.compared_runs import ComparedRun
 from core.records.metrics import METRICS
 from core.records.reports import Metric
@@ -96,7 +97,7 @@ def _accuracy(row: Row) -> str:
     if change is None or change.value is None or metric is None:
         return ""
     said, images = verdict(METRICS["top1"], change), change.n or metric.n
-    on = f" on {images:,} images".replace(",", "\u202f") if images else ""
+    on = f" on {grouped(images)} images" if images else ""
     if said == "same":
         known = change.low is not None and change.high is not None
         between = f" ({_signed(change.low or 0.0)} to {_signed(change.high or 0.0)} points)" if known else ""

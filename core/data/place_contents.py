@@ -8,7 +8,7 @@ import numpy as np
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.common.numbers import percent
+from core.common.numbers import grouped, percent
 from core.common.paths import resolved
 from core.common.shown_text import some_of
 from core.data.catalogue import find_source
@@ -68,9 +68,9 @@ class FoundImages:
 
     def _classes(self) -> str:
         most = sorted(zip(self.classes, self.counts, strict=True), key=lambda pair: -pair[1])
-        named = [f"{name} {_count(number)}" for name, number in most]
+        named = [f"{name} {grouped(number)}" for name, number in most]
         shown = ", ".join(named[:_CLASSES_SHOWN]) + (", …" if len(named) > _CLASSES_SHOWN else "")
-        return f"{_count(self.images)} images of {len(self.classes)} classes: {shown}."
+        return f"{grouped(self.images)} images of {len(self.classes)} classes: {shown}."
 
     def _sizes(self) -> str:
         low, high = self.sides
@@ -85,9 +85,9 @@ class FoundImages:
 
     def _splits(self) -> str:
         defaults = DataSettings()
-        brought = [f"{_count(self.training)} to train on"]
-        brought += [f"{_count(self.validation)} for validation"] if self.validation else []
-        brought += [f"{_count(self.test)} to test on"] if self.test else []
+        brought = [f"{grouped(self.training)} to train on"]
+        brought += [f"{grouped(self.validation)} for validation"] if self.validation else []
+        brought += [f"{grouped(self.test)} to test on"] if self.test else []
         drawn = []
         if not self.validation:
             drawn.append(f"{percent(defaults.validation_fraction)} of them for validation")
@@ -139,7 +139,3 @@ def _unreadable(problems: Sequence[tuple[str, str]]) -> list[str]:
     if not problems:
         return []
     return [f"{len(problems)} files cannot be used: {some_of([name for name, _ in problems])}."]
-
-
-def _count(number: int) -> str:
-    return f"{number:,}".replace(",", "\u202f")

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 
 from core.common.control import RunControl
+from core.common.numbers import grouped
 from core.common.regular_files import refuse_others
 
 T = TypeVar("T")
@@ -212,7 +213,7 @@ class Watch:
             self._control.checkpoint()
         if time.monotonic() - self._told >= self._EVERY_SECONDS:
             self._told = time.monotonic()
-            self._tell(0.0, f"{doing}: {count:,} so far".replace(",", "\u202f"))
+            self._tell(0.0, f"{doing}: {grouped(count)} so far")
 
     def each(self, items: Iterable[T], doing: str) -> Iterator[T]:
         """The items, with a look at whether to stop before each."""

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from core.common.errors import EspalierError, Problem
 from core.common.keys import make_key
+from core.common.numbers import grouped
 from core.common.params import Params, param
 from core.models.forecast import Forecast, StageForecast
 from core.models.network_facts import NetworkFacts
@@ -238,7 +239,7 @@ class PruneLayers(ModelStage[PruneLayersParams]):
         (most, model), (least, _) = outcomes
         words = f"{dropped} of {len(blocks)} residual blocks go"
         if most != least:
-            remark = f"{words}; which ones, training decides: {least.params:,} to {most.params:,} parameters are left."
+            remark = f"{words}; which ones, training decides: {grouped(least.params)} to {grouped(most.params)} parameters are left."
             return unknown(unchanged, remark)
         key = make_key({"before": previous.key, "dropped": smallest[:dropped]})
         forecast = replace(

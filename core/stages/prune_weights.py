@@ -27,7 +27,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.common.errors import EspalierError, Problem
-from core.common.numbers import percent
+from core.common.numbers import grouped, percent
 from core.common.params import Params, param
 from core.data.randomness import derive_seed
 from core.models.forecast import Forecast, StageForecast
@@ -195,7 +195,7 @@ class PruneWeights(ModelStage[PruneWeightsParams]):
             amounts = 0.5 * bool(amounts[0]), 0.5 * bool(amounts[1])
         ranked_together = settings.pattern == "none" and settings.ranking == "global"
         zeros = zeros_of(layers.values(), *amounts, ranked_together)
-        words = f"{zeros:,} weights become zero. They are stored and computed like any other number."
+        words = f"{grouped(zeros)} weights become zero. They are stored and computed like any other number."
         return trained(replace(unchanged, remark=words), previous)
 
     def fix(self, cause: str, settings: Mapping[str, Any], figures: Mapping[str, Any], id: str) -> Fix | None:

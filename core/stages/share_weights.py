@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from core.common.numbers import grouped
 from core.common.params import Params, param
 from core.models.forecast import Forecast, StageForecast
 from core.stages.base import ModelStage
@@ -90,7 +91,9 @@ class ShareWeights(ModelStage[ShareWeightsParams]):
         model = network_of(previous).model
         layers, _ = weight_layers(model, settings.protected, settings.first_layer)
         saved, sharing = shared_bytes(layers.values(), settings.convolution_bits, settings.linear_bits)
-        remark = f"{sharing:,} weights are stored as small indices; parameters and MACs stay as they are."
+        remark = (
+            f"{grouped(sharing)} weights are stored as small indices; parameters and MACs stay as they are."
+        )
         shared = replace(unchanged, bytes=float32_bytes(model) - saved, remark=remark)
         return replace(trained(shared, previous), layers=None)
 

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (  # fmt: skip
     QTableView,
 )
 
+from core.common.numbers import grouped
 from core.data.image_data import ImageData
 from core.data.splits import SPLITS
 from gui.base import theme
@@ -36,11 +37,6 @@ def turned(now: tuple[int, Qt.SortOrder], column: int, first: Qt.SortOrder) -> Q
         return first
     both = (Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder)
     return both[1] if first == both[0] else both[0]
-
-
-def number(count: int) -> str:
-    """12345 as "12 345", with spaces that do not break."""
-    return f"{count:,}".replace(",", "\u00a0")
 
 
 class ClassModel(QAbstractTableModel):
@@ -102,7 +98,7 @@ class ClassModel(QAbstractTableModel):
         counts = self._counts[:, column - 1]
         count = int(counts.sum() if label == ALL else counts[label])
         if role == Qt.ItemDataRole.DisplayRole:
-            return number(count)
+            return grouped(count)
         if role == SHARE:
             return 0.0 if label == ALL else count / max(1, int(counts.max()))
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
@@ -110,7 +106,7 @@ class ClassModel(QAbstractTableModel):
             title = tr(SPLIT_TITLES[SPLITS[column - 1]]).lower()
             return tr(
                 "{number} {title} images, {share:.3g} % of all",
-                number=number(count),
+                number=grouped(count),
                 title=title,
                 share=share,
             )

@@ -3,10 +3,11 @@
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from core.common.numbers import grouped
 from core.data.image_data import ImageData
 from core.data.splits import SPLITS
 from gui.base.translation import tr
-from gui.data.classes import ALL, SPLIT_TITLES, number
+from gui.data.classes import ALL, SPLIT_TITLES
 from gui.data.enlarged import EnlargedImage
 from gui.data.thumbnails import Rows, Thumbnails, images_of
 from gui.widgets.buttons import ElidedLabel
@@ -79,7 +80,7 @@ class Gallery(QWidget):
         self.grid.show_rows(rows)
         name = tr("all classes, in turns") if self._label == ALL else self.data.classes[self._label]
         self.words.setText(
-            tr("{number} of {name} · click one to see it larger", number=number(len(rows)), name=name)
+            tr("{number} of {name} · click one to see it larger", number=grouped(len(rows)), name=name)
         )
 
     def _enlarge(self, row: int) -> None:

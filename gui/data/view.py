@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (  # fmt: skip
     QWidget,
 )
 
+from core.common.numbers import grouped
 from core.data.catalogue import SOURCES
 from core.data.class_names import order_words
 from core.data.guess_source import ENDINGS
@@ -22,7 +23,7 @@ from core.data.inspection import Finding
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.data.augmentation import AugmentationPane
-from gui.data.classes import LABEL, ClassTable, number
+from gui.data.classes import LABEL, ClassTable
 from gui.data.findings import FindingsPane
 from gui.data.gallery import Gallery
 from gui.data.jobs import DataCheck
@@ -253,7 +254,7 @@ class DataView(QWidget):
 def about(data: ImageData) -> str:
     """The data set in one line."""
     height, width = data.size
-    counts = " · ".join(f"{number(len(rows))} {name}" for name, rows in data.splits.items())
+    counts = " · ".join(f"{grouped(len(rows))} {name}" for name, rows in data.splits.items())
     kind = "grey" if data.channels == 1 else "colour"
     stored = (
         tr("{amount} decoded", amount=amount(data.images.nbytes))
@@ -282,8 +283,8 @@ def facts(data: ImageData, path: str) -> list[tuple[str, str]]:
             tr("Images"),
             tr(
                 "{used} used of {readable} readable ones",
-                used=number(used),
-                readable=number(len(data.images)),
+                used=grouped(used),
+                readable=grouped(len(data.images)),
             ),
         ),
         (

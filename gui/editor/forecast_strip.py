@@ -3,6 +3,7 @@
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from core.common.durations import rough_duration
+from core.common.numbers import grouped
 from core.whatif import Forecast
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
@@ -95,7 +96,7 @@ class ForecastStrip(QFrame):
         ):  # fmt: skip
             value, old = _of(now, name), _of(before, name)
             self.values[name].setText(_UNKNOWN if value is None else f"{mark}{shown(value)}")
-            self.values[name].setToolTip("" if value is None else f"{value:,}")
+            self.values[name].setToolTip("" if value is None else grouped(value))
             self.changes[name].setText("" if value is None or old is None else change(value, old))
         self.values["time"].setText(f"≈ {rough_duration(seconds)}" if seconds is not None else _UNKNOWN)
         source = now is not None and not now.before

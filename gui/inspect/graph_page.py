@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.common.numbers import grouped
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.inspect.graph_canvas import GraphCanvas, legend
@@ -307,14 +308,12 @@ class GraphPage(QWidget):
         first = units[0]
         change = _of_all(members, pane.picture.get("changes", {}))
         precisions = dict.fromkeys(pane.precisions.get(unit["id"]) or unit["precision"] for unit in units)
-        milliseconds = pane.total("ms", members)
+        params, macs, milliseconds = (pane.total(figure, members) for figure in ("params", "macs", "ms"))
         parts = [
             first["path"] or first["id"] if len(units) == 1 else tr("{count} operations", count=len(units)),
             " ".join(part for part in (first["kind"], first["shape"]) if part) if len(units) == 1 else "",
-            tr("{params:,} parameters", params=pane.total("params", members))
-            if pane.total("params", members)
-            else "",
-            f"{pane.total('macs', members):,} MACs" if pane.total("macs", members) else "",
+            tr("{params} parameters", params=grouped(params)) if params else "",
+            f"{grouped(macs)} MACs" if macs else "",
             "×".join(map(str, first["output"])) if len(units) == 1 and first["output"] else "",
             ", ".join(name for name in precisions if name),
             f"{milliseconds:.3f} ms" if milliseconds is not None else "",

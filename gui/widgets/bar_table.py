@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (  # fmt: skip
     QStyleOptionViewItem,
 )
 
+from core.common.numbers import grouped
 from gui.base import theme
 from gui.widgets.tables import SortedTable
 
@@ -64,7 +65,7 @@ def count_cell(value: int, largest: float) -> Cell:
     """A number of things with its share of the largest; a line for none."""
     if not value:
         return Cell("—", 0.0)
-    return Cell(f"{value:,}".replace(",", "\u202f"), value, value / largest)
+    return Cell(grouped(value), value, value / largest)
 
 
 class BarModel(QAbstractTableModel):

@@ -86,7 +86,7 @@ def test_the_documents_data_is_opened(shown: MainWindow) -> None:
     )
     model = view.classes.classes
     assert [model.index(0, column).data() for column in range(4)] == [
-        "All classes", "12\u00a0000", "2\u00a0000", "10\u00a0000",
+        "All classes", "12\u202f000", "2\u202f000", "10\u202f000",
     ]  # fmt: skip
     assert model.rowCount() == 11 and model.index(3, 0).data() == "Pullover"
 

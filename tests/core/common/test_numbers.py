@@ -21,7 +21,7 @@ def test_a_change_has_its_sign(part, decimals, words):
     ("value", "digits", "words"),
     [
         (0.663, 2, "0.66"), (0.66, 3, "0.660"), (9.96, 2, "10"), (123.4, 2, "120"), (99.96, 3, "100"),
-        (1234.5, 3, "1230"), (0.0, 3, "0"), (-0.0123, 2, "-0.012"),
+        (1234.5, 3, "1\u202f230"), (17000.0, 2, "17\u202f000"), (0.0, 3, "0"), (-0.0123, 2, "-0.012"),
     ],
 )  # fmt: skip
 def test_digits_are_significant_and_there_is_no_exponent(value, digits, words):

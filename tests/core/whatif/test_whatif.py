@@ -133,7 +133,7 @@ def test_what_only_the_run_knows_is_left_out_with_the_reason(home: Home) -> None
     ), home)  # fmt: skip
     assert forecasts["layers"].params is None
     assert forecasts["layers"].remark == (
-        "2 of 9 residual blocks go; which ones, training decides: 121,754 to 260,378 parameters are left."
+        "2 of 9 residual blocks go; which ones, training decides: 121\u202f754 to 260\u202f378 parameters are left."
     )
     assert forecasts["after"].params is None and "training decides" in forecasts["after"].remark
     assert forecasts["ranks"].params is None and "ranks follow" in forecasts["ranks"].remark
@@ -157,7 +157,7 @@ def test_constraints_and_storage_leave_the_counts(home: Home) -> None:
             "exact",
         )
     # all weights but the first layer's 16 * 3 * 9, half of each layer
-    assert forecasts["sparse"].remark.startswith("133,952 weights become zero.")
+    assert forecasts["sparse"].remark.startswith("133\u202f952 weights become zero.")
     assert fp32.bytes is not None
     weights = 269722 - 2 * 688 - 10  # without the norms' scales and shifts and the classifier's biases
     assert forecasts["int8"].bytes == fp32.bytes - 3 * weights
