@@ -3,18 +3,21 @@
 Needs no torch: the tool child exports and predicts, this module compares and decides.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import copy_file
+from core.common.logs import in_a_line
 from core.data.access import DataAccess
-from core.deploy.agreement import compare_logits
+from core.deploy.agreement import compare_logits, may_be_rounding
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.onnx_export import export_onnx, facts_of
 from core.deploy.quantization.half_precision import to_half
@@ -23,6 +26,8 @@ from core.deploy.verify import predict
 from core.machine.child import Child
 from core.machine.jobs import Job, ProgressCallback
 from core.records.reports import Verification
+
+_log = logging.getLogger(__name__)
 
 _LABELS = {"float32": "ONNX float32", "float16": "ONNX float16"}
 
@@ -115,7 +120,8 @@ def make_artefacts(
     exported = work.step(export_onnx, {"checkpoint": str(checkpoint), "target": source})
     logits = str(folder.network_logits)
     work.step(predict, {**inputs, "checkpoint": str(checkpoint), "device": device, "logits": logits})
-    artefacts = [work.verified("float32", exported, inputs)]
+    in_double = {**inputs, "checkpoint": str(checkpoint), "device": device, "double": True}
+    artefacts = [work.verified("float32", exported, inputs, in_double)]
     if half:
         try:
             converted = work.step(to_half, {"source": source, "target": target})
@@ -243,8 +249,17 @@ class _Work:
         self.done += 1
         return result
 
-    def verified(self, name: str, file: Mapping[str, Any], inputs: Mapping[str, Any]) -> VerifiedArtefact:
+    def verified(
+        self,
+        name: str,
+        file: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        in_double: Mapping[str, Any] | None = None,
+    ) -> VerifiedArtefact:
         """The file `<name>.onnx` as an artefact, once its predictions agree with the network's.
+
+        Args:
+            in_double: arguments of `predict` for the network in float64, asked where it may round by itself.
 
         Raises:
             EspalierError: when they do not.
@@ -255,6 +270,9 @@ class _Work:
         verdict = compare_logits(
             np.load(reference), np.load(logits), precision=name, rehearsal=self.rehearsal
         )
+        if in_double is not None and may_be_rounding(verdict):
+            rounding = self._rounding(in_double, np.load(reference))
+            verdict = compare_logits(np.load(reference), np.load(logits), precision=name, rounding=rounding)
         if not verdict.good:
             raise _refused(path, verdict)
         return VerifiedArtefact(
@@ -273,6 +291,20 @@ class _Work:
                 "preprocess": predicted["preprocess"],
             },
         )
+
+    def _rounding(self, in_double: Mapping[str, Any], reference: NDArray[np.float32]) -> float:
+        """The largest difference between the network's logits in float32, [n, k], and in float64; 0 where it runs in float32 only."""
+        logits = self.folder.path / "float64.logits.npy"
+        self.steps += 1
+        try:
+            self.step(predict, {**in_double, "logits": str(logits)})
+            difference = np.abs(np.load(logits).astype(np.float64) - reference)
+        except EspalierError as error:
+            _log.info("A network's own rounding is not known: %s", in_a_line(error))
+            return 0.0
+        finally:
+            logits.unlink(missing_ok=True)
+        return float(difference.max()) if np.isfinite(difference).all() else 0.0
 
 
 def _refused(path: Path, verdict: Verification) -> EspalierError:

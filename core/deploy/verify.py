@@ -57,7 +57,7 @@ def predict(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
         checkpoint: folder; or onnx: file.
         data, data_cache, base, threads: of `DataAccess.as_plain`.
         split: "test" unless given. batch: 128 unless given.
-        device: of PyTorch, "cpu" unless given; ONNX Runtime computes on the CPU.
+        device: of PyTorch, "cpu" unless given; ONNX Runtime computes on the CPU. double: PyTorch in float64.
         preprocess: overrides what the ONNX file's metadata says (`Preprocess.as_dict`).
         logits, labels: files to write: float32 [n, k] in the data set's order of classes, int64 [n].
 
@@ -101,22 +101,25 @@ def _predictor(arguments: dict[str, Any]) -> Iterator[Predictor]:
     if "onnx" in arguments:
         yield onnx_predictor(Path(arguments["onnx"]), threads, arguments.get("preprocess"))
         return
-    with torch_predictor(Path(arguments["checkpoint"]), arguments.get("device", "cpu"), threads) as predictor:
+    checkpoint, device = Path(arguments["checkpoint"]), arguments.get("device", "cpu")
+    with torch_predictor(checkpoint, device, threads, bool(arguments.get("double"))) as predictor:
         yield predictor
 
 
 @contextmanager
-def torch_predictor(checkpoint: Path, device: str, threads: int) -> Iterator[Predictor]:
-    """A checkpoint's network in PyTorch, in full float32: TensorFloat-32 would look like a wrong export."""
+def torch_predictor(checkpoint: Path, device: str, threads: int, double: bool = False) -> Iterator[Predictor]:
+    """A checkpoint's network in PyTorch, in full float32, or float64: TensorFloat-32 would look like a wrong export."""
     import torch
 
     from core.models.checkpoint import load_checkpoint
 
     loaded = load_checkpoint(checkpoint, device)
+    kind = torch.float64 if double else torch.float32
+    model = loaded.model.to(kind)
     before = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32
 
     def network(images: np.ndarray) -> np.ndarray:
-        logits: np.ndarray = loaded.model(loaded.preprocess(images, device)).float().cpu().numpy()
+        logits: np.ndarray = model(loaded.preprocess(images, device).to(kind)).float().cpu().numpy()
         return logits
 
     try:

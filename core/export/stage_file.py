@@ -82,7 +82,10 @@ def ladder_steps(
             continue
         if logits.shape == network.shape:
             label = f"{stage_report.name}: {file.label}"
-            steps.append(Step(f"{stage_report.key}/{file.id}", label, file.precision, _ONNX_RUNTIME, logits))
+            rounding = file.verification.rounding if file.verification else 0.0
+            steps.append(
+                Step(f"{stage_report.key}/{file.id}", label, file.precision, _ONNX_RUNTIME, logits, rounding)
+            )
     from_given_file = steps[0].precision == "given" if steps else False
     first = (
         Step("given", "The given ONNX file", "given", _ONNX_RUNTIME, network)

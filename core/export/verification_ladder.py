@@ -26,6 +26,7 @@ class Step:
     Attributes:
         precision: "float32", "float16", "given", or another name for a quantized file.
         runtime: what answered, in words.
+        rounding: of the network that a float32 file stands for, as of `Verification`.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Step:
     precision: str
     runtime: str
     logits: NDArray[np.float32]
+    rounding: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +75,28 @@ class Rung:
 def ladder(steps: Sequence[Step], labels: NDArray[np.int64]) -> list[Rung]:
     """The rungs for these steps, the network first; `labels` [n] say what is right."""
     rungs: list[Rung] = []
+    rounding = max((step.rounding for step in steps), default=0.0)
     for index, step in enumerate(steps):
         top1 = accuracy_metrics(step.logits, labels, step.runtime)["top1"]
         before = network = None
         if index:
-            before = _step(steps[index - 1], step)
-            network = compare_logits(steps[0].logits, step.logits, precision=step.precision)
+            before = _step(steps[index - 1], step, rounding)
+            network = compare_logits(
+                steps[0].logits, step.logits, precision=step.precision, rounding=rounding
+            )
         rungs.append(
             Rung(step.id, step.label, step.runtime, step.precision, top1, len(labels), before, network)
         )
     return rungs
 
 
-def _step(before: Step, step: Step) -> Verification:
+def _step(before: Step, step: Step, rounding: float) -> Verification:
     """How a step agrees with the one before.
 
     A copy of a quantized or half precision file, in the same precision, has to answer like that
     file, by the rule for half precision: other kernels may round it otherwise.
     """
-    verification = compare_logits(before.logits, step.logits, precision=step.precision)
+    verification = compare_logits(before.logits, step.logits, precision=step.precision, rounding=rounding)
     if before.precision != step.precision or step.precision in _FLOAT or not verification.good:
         return verification
     limit = HALF_RELATIVE_LIMIT * float(np.abs(before.logits).max())

@@ -52,6 +52,7 @@ class Verification(BaseModel):
         limit: the largest difference at which the export is called good; None for quantized files.
         good: the verdict.
         sentence: the verdict in words.
+        rounding: the largest difference of any logit between the network in float32 and in float64, where the verdict asked.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,6 +64,7 @@ class Verification(BaseModel):
     limit: float | None
     good: bool
     sentence: str
+    rounding: float = 0.0
 
 
 class MeasuredWith(BaseModel):

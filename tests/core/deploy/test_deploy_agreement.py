@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from core.deploy.agreement import compare_logits
+from core.deploy.agreement import compare_logits, may_be_rounding
 from core.records.reports import Verification
 
 REFERENCE = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0], [5.0, 4.0, 4.5], [1.0, 1.0004, 0.0]], np.float32)
@@ -50,6 +50,19 @@ def test_the_limit_follows_the_size_of_large_logits():
     assert verdict.good and verdict.limit == pytest.approx(0.05)
     candidate[0, 0] += 0.1
     assert not compare_logits(large, candidate).good
+
+
+def test_a_network_that_rounds_badly_itself_is_judged_by_that():
+    candidate = REFERENCE.copy()
+    candidate[0, 0] += 0.02
+    first = compare_logits(REFERENCE, candidate)
+    assert may_be_rounding(first) and not first.good
+    verdict = compare_logits(REFERENCE, candidate, rounding=0.01)
+    assert verdict.good and (verdict.limit, verdict.rounding) == (pytest.approx(0.1), 0.01)
+    assert verdict.sentence.endswith("in float32 differ from those in float64 by up to 0.01.")
+    assert not compare_logits(REFERENCE, candidate, rounding=0.001).good
+    assert not may_be_rounding(compare_logits(REFERENCE, REFERENCE))  # it is good
+    assert not compare_logits(REFERENCE, np.roll(REFERENCE, 1, axis=1), rounding=0.01).good
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -10,8 +10,9 @@ from core.common.errors import EspalierError, Stopped
 from core.common.files import sha256_of
 from core.data.access import DataAccess
 from core.data.settings import DataSettings
+from core.deploy.agreement import LIMIT
 from core.deploy.artefact_folder import ArtefactFolder
-from core.deploy.artefacts import ToolCalls, make_artefacts, verify_onnx
+from core.deploy.artefacts import ToolCalls, VerifiedArtefact, make_artefacts, verify_onnx
 from core.machine.child import Child
 from core.profiling.counting import count
 from core.profiling.latency import profile_checkpoint
@@ -19,8 +20,12 @@ from core.profiling.latency import profile_checkpoint
 DATA = DataSettings(train_images=200, test_images=60, image_size=28).model_dump(mode="json")
 
 
-def save(folder: Path, classes: tuple[str, ...], spoil: bool = False) -> None:
-    """A ResNet-20 with random weights as a checkpoint; `spoil` makes its logits infinite in half."""
+def save(folder: Path, classes: tuple[str, ...], spoil: bool = False, rounds: float = 0.0) -> None:
+    """A ResNet-20 with random weights as a checkpoint.
+
+    Args:
+        spoil: its logits are infinite in half. rounds: what a batch norm takes away and gives back, so that PyTorch loses digits.
+    """
     import torch
 
     from core.data.preprocess import Preprocess
@@ -35,6 +40,10 @@ def save(folder: Path, classes: tuple[str, ...], spoil: bool = False) -> None:
         with torch.no_grad():
             norm = next(each for each in model.modules() if isinstance(each, torch.nn.BatchNorm2d))
             norm.weight.mul_(1e6)  # half precision ends at 65504
+    norm = next(each for each in model.modules() if isinstance(each, torch.nn.BatchNorm2d))
+    with torch.no_grad():
+        norm.running_mean.add_(rounds)
+        norm.bias.add_(rounds * norm.weight / (norm.running_var + norm.eps).sqrt())
     save_checkpoint(folder, Checkpoint(model, network, Preprocess(28), classes))
 
 
@@ -89,6 +98,29 @@ def test_a_checkpoint_becomes_verified_files(tmp_path, classes):
                 ArtefactFolder(tmp_path / "stopped"), access(tmp_path),
             )  # fmt: skip
     assert not list((tmp_path / "stopped").glob("*.onnx"))
+
+
+def test_a_network_that_rounds_badly_itself_is_exported(tmp_path, classes, monkeypatch):
+    """The file may even be nearer to float64 than PyTorch is; what it differs by stands beside what float32 costs."""
+    save(tmp_path / "checkpoint", classes, rounds=3e5)
+    with Child("tool", tmp_path / "tool.log") as tool:
+
+        def made(name: str) -> VerifiedArtefact:
+            folder = ArtefactFolder(tmp_path / name)
+            (artefact,) = make_artefacts(
+                ToolCalls(tool), tmp_path / "checkpoint", folder, access(tmp_path, 1)
+            )
+            return artefact
+
+        verdict = made("out").verification
+        assert verdict.good and verdict.max_logit_difference > LIMIT
+        assert verdict.max_logit_difference < 2 * verdict.rounding  # of which most is PyTorch's
+        assert verdict.limit == 10 * verdict.rounding
+        assert "in float32 differ from those in float64" in verdict.sentence
+        monkeypatch.setattr("core.deploy.agreement._ROUNDINGS", 0.1)
+        with pytest.raises(EspalierError, match="does not agree with the PyTorch model"):
+            made("refused")
+    assert not list((tmp_path / "out").glob("float64*"))
 
 
 @pytest.mark.slow
