@@ -294,7 +294,7 @@ def test_counts_follow_a_ratio(qtbot: Any, tree: MainWindow) -> None:
     qtbot.waitUntil(lambda: "more" in forecasts.by_stage and not forecasts.waiting, timeout=30_000)
     panel = editor.panel
     figure = panel.findChild(QLabel, "forecast-params")  # type: ignore[union-attr]
-    assert figure.text() == "199 k" and figure.toolTip() == "199,258"
+    assert figure.text() == "199 k" and figure.toolTip() == "199\u202f258"
     assert "199 k params · 6.75 M MACs" in editor.selected.facts  # type: ignore[union-attr]
     form = panel.form  # type: ignore[union-attr]
     form.field(("ratio",)).main.setValue(0.5)  # type: ignore[union-attr]

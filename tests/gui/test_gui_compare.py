@@ -71,7 +71,7 @@ def test_no_range_of_figures_is_cut_off(
         run.write_report(report.model_copy(update={"artefacts": [changed]}))
     view.show_results(read_results(run))
     table, model = view.table, view.model
-    assert cell(model, 1, "throughput").endswith("810 to 12000")
+    assert cell(model, 1, "throughput").endswith("810 to 12\u202f000")
     option = QStyleOptionViewItem()
     table.initViewItemOption(option)
     for column in range(model.columnCount()):

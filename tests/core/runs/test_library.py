@@ -123,7 +123,7 @@ def test_a_latency_is_the_range_that_tables_show(low: float, high: float) -> Non
     metric = Metric(value=low, low=low, high=high, unit="ms")
     shown = f"⚠ {format_metric(METRICS['latency_ms'], metric)}"
     assert FinalFigures(latency_ms=low, latency_range=(low, high)).latency == shown
-    assert FinalFigures(latency_ms=1234.5).latency == "1230"
+    assert FinalFigures(latency_ms=1234.5).latency == "1\u202f230"
 
 
 def test_figures_of_results_are_kept_and_read_again_when_they_change(
