@@ -4,7 +4,7 @@ import argparse
 
 from core.commands.arguments import Commands, whole
 from core.commands.interrupts import stop_on_interrupt
-from core.commands.terminal import say, show_json, show_result
+from core.commands.terminal import saying_progress, show_json, show_result
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 
@@ -57,9 +57,7 @@ def advise(options: argparse.Namespace) -> int:
     control = RunControl()
     stop_on_interrupt(control)
     with temporary_folder() as folder, Child("tool", folder / "tool.log") as child:
-        told = answer_so_far(
-            child, job, arguments, control, lambda fraction, text: say(f"{100 * fraction:3.0f} %  {text}")
-        )
+        told = answer_so_far(child, job, arguments, control, saying_progress())
     if options.json:
         show_json(told)
     else:

@@ -6,7 +6,7 @@ from typing import Any
 
 from core.commands.arguments import Commands, batch, whole
 from core.commands.interrupts import stop_on_interrupt
-from core.commands.terminal import show_result
+from core.commands.terminal import saying_progress, show_result
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.deploy.formats.catalogue import FORMATS
@@ -58,7 +58,9 @@ def export(options: argparse.Namespace) -> int:
     settings = _export_settings(options)
     control = RunControl()
     stop_on_interrupt(control)
-    result = export_stage(run, options.stage, options.artefact, options.out, settings, ExportWatch(control))
+    result = export_stage(
+        run, options.stage, options.artefact, options.out, settings, ExportWatch(control, saying_progress())
+    )
     show_result(
         f"{result.path}: {result.bytes / 1e6:.3f} MB, top-1 {result.top1:.2f} % on {result.verification.images} test images."
     )

@@ -1,14 +1,13 @@
 """`espalier profile`: a model's latency, throughput, memory, energy and size, in one or all runtimes."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.commands.arguments import MOST_THREADS, Commands, number, whole
 from core.commands.interrupts import stop_on_interrupt
 from core.commands.run_results import print_results, run_as_json
-from core.commands.terminal import say, show_json, show_result
+from core.commands.terminal import say, saying_progress, show_json, show_result
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.placeholder_files import refuse_stand_in
@@ -83,7 +82,7 @@ def profile(options: argparse.Namespace) -> int:
         tuple(options.threads), tuple(options.batch), options.size or OPEN_SIZE, options.per_layer, options.grid,
         options.core_watts or CORE_WATTS,
     )  # fmt: skip
-    control, on_progress = _interruptible(), _progress()
+    control, on_progress = _interruptible(), saying_progress()
     measurements = Measurements(Home.default().cache / "measurements")
     model_profile = profile_model(request, measurements, control, on_progress)
     if options.json:
@@ -134,7 +133,7 @@ def _again(chosen: "tuple[RunFolder, list[str]]", options: argparse.Namespace) -
     from core.runs.home import Home
 
     run, keys = chosen
-    done = measure_again(run, Home.default(), keys, _interruptible(), _progress())
+    done = measure_again(run, Home.default(), keys, _interruptible(), saying_progress())
     if options.json:
         show_json(run_as_json(run, stage_keys(run.pipeline)))
     else:
@@ -148,18 +147,6 @@ def _interruptible() -> RunControl:
     control = RunControl()
     stop_on_interrupt(control)
     return control
-
-
-def _progress() -> Callable[[float, str], None]:
-    """Says each sentence once."""
-    messages: list[str] = []
-
-    def on_progress(part: float, text: str) -> None:
-        if not messages or messages[-1] != text:
-            messages.append(text)
-            say(f"{100 * part:3.0f} %  {text}")
-
-    return on_progress
 
 
 def subject_of(text: str) -> "Subject":

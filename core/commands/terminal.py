@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from core.analysis.wording import format_metric
 from core.common.durations import time_left
 from core.common.shown_text import harmless
+from core.machine.jobs import ProgressCallback
 from core.records import events
 from core.records.events import Event
 from core.records.metrics import METRICS
@@ -30,6 +31,19 @@ _results: TextIO | None = None  # where results go while stdout is kept for them
 def say(text: str) -> None:
     """One message for a person, on stderr."""
     _console.print(_printable(text), markup=False, emoji=False, soft_wrap=True)
+
+
+def saying_progress() -> ProgressCallback:
+    """A callback that says on stderr what is done, each time that this changes, and how far it is."""
+    said = ""
+
+    def progress(fraction: float, words: str) -> None:
+        nonlocal said
+        if words != said:
+            said = words
+            say(f"{100 * fraction:3.0f} %  {words}")
+
+    return progress
 
 
 def say_command(command: str) -> None:

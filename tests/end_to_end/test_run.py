@@ -213,6 +213,7 @@ def test_compare_and_export(
     target = tmp_path / "out" / "pruned.onnx"
     exported = espalier("export", run, "--stage", "pruned", "--out", str(target))
     assert exported.returncode == 0, exported.stderr
+    assert "  0 %  Writing ONNX\n" in exported.stderr  # it says what it does
     assert sha256_of(target) == printed["stages"][-1]["artefacts"][0]["sha256"]
 
 
