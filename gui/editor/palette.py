@@ -39,11 +39,7 @@ from gui.widgets.wrapping import wrapped
 NEW = "application/x-espalier-new"
 _SOURCES = QT_TR_NOOP("Start from")
 _HELP_LINES = 2  # of entries that are not chosen
-_BESIDE, _RIGHT, _ABOVE = (
-    30,
-    6,
-    5,
-)  # pixels around an entry's text: left of it with the icon, right, above and below
+_BESIDE, _RIGHT, _ABOVE = 30, 6, 5  # pixels around an entry's text; the icon stands in those on the left
 _LEAST = 120
 
 
