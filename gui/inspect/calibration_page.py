@@ -133,9 +133,12 @@ def _row(trial: Trial, best: float, advice: Advice) -> list[Cell]:
         tip=tip,
         around=(low / scale, high / scale),
     )
+    images = (
+        tr("{count} (all)", count=trial.images) if trial.images == advice.available else str(trial.images)
+    )
     kept = sum(trial.agreements) / len(trial.agreements)
     return [
         Cell(f"✓ {trial.method}" if chosen else trial.method, tone="good" if chosen else ""),
-        Cell(str(trial.images), trial.images), mean, Cell(f"{low:.2f} dB", low), Cell(f"{high:.2f} dB", high),
+        Cell(images, trial.images), mean, Cell(f"{low:.2f} dB", low), Cell(f"{high:.2f} dB", high),
         Cell(f"{kept:.2f} %", kept),
     ]  # fmt: skip

@@ -8,6 +8,7 @@ where on the worst of its draws, and of all larger numbers', lies within `TOLERA
 Source: none. A job of the tool child; test images are never seen.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -80,6 +81,7 @@ class Advice:
         judged: validation images that the trials were judged by.
         extent: draws that were tried, of those that were asked for.
         left: methods that were not tried to the end.
+        available: training images that there are to calibrate on; 0 where that was not looked at.
     """
 
     method: str
@@ -88,6 +90,7 @@ class Advice:
     judged: int = 0
     extent: Extent = WHOLE
     left: tuple[str, ...] = ()
+    available: int = 0
 
     @property
     def largest(self) -> int:
@@ -113,6 +116,11 @@ class Advice:
 
     @property
     def _finding(self) -> str:
+        if self.images is None and self.largest == self.available:
+            return (
+                f"By {self.method}, draws of fewer than all {self.available} training images still differ from all of them "
+                f"by more than {TOLERANCE:g} dB: take all."
+            )
         if self.images is None:
             return (
                 f"By {self.method}, draws of {self.largest} images still differ from fewer by more than {TOLERANCE:g} dB: "
@@ -127,6 +135,8 @@ class Advice:
 def advise(arguments: dict[str, Any], context: JobContext) -> dict[str, Any]:
     """Job: try calibrations of a float32 ONNX file; after each draw the advice so far is sent as a part.
 
+    Of more images than there are, all are taken, once: another draw would be the same.
+
     Args (as plain data): as for `calibrated`, but for images_count, method and seed; methods, counts, draws: what is tried;
         judged: validation images.
 
@@ -135,14 +145,25 @@ def advise(arguments: dict[str, Any], context: JobContext) -> dict[str, Any]:
     Raises:
         EspalierError: when the file or the data does not fit.
     """
-    methods, counts, draws = arguments["methods"], sorted(arguments["counts"]), arguments["draws"]
-    plan = [(method, count, seed) for method in methods for count in counts for seed in range(draws)]
+    available = _available(arguments)
+    draws = {
+        min(count, available or count): 1 if available and count >= available else arguments["draws"]
+        for count in sorted(arguments["counts"])
+    }
+    plan = [
+        (method, count, seed)
+        for method in arguments["methods"]
+        for count in draws
+        for seed in range(draws[count])
+    ]
     reference: np.ndarray | None = None
     blocks: list[np.ndarray] = []
     found: dict[tuple[str, int], list[tuple[float, float]]] = {}
     told: dict[str, Any] = {}
     for done, (method, count, seed) in enumerate(plan):
-        context(done / len(plan), f"Calibrating by {method} on {count} images, draw {seed + 1} of {draws}")
+        context(
+            done / len(plan), f"Calibrating by {method} on {count} images, draw {seed + 1} of {draws[count]}"
+        )
         how = {**arguments, "method": method, "images_count": count, "seed": seed}
         graph = calibrated(how, lambda fraction, words: None)
         if reference is None:
@@ -152,31 +173,37 @@ def advise(arguments: dict[str, Any], context: JobContext) -> dict[str, Any]:
         model, _ = graph.quantized((), lambda fraction, words: None)
         logits = run(model, blocks, arguments.get("threads") or 0)
         found.setdefault((method, count), []).append((sqnr(reference, logits), agreement(reference, logits)))
-        told = _advice_so_far(found, methods, counts, draws, len(reference))
+        told = _advice_so_far(
+            found, Counter((method, count) for method, count, _ in plan), len(reference), available
+        )
         context.send_part(told)
     return told
 
 
+def _available(arguments: Mapping[str, Any]) -> int:
+    """How many training images there are; 0 where images are given as they are."""
+    if "images" in arguments:
+        return 0
+    return len(DataAccess.from_plain(arguments).open().split("train"))
+
+
 def _advice_so_far(
     found: Mapping[tuple[str, int], Sequence[tuple[float, float]]],
-    methods: Sequence[str],
-    counts: Sequence[int],
-    draws: int,
+    planned: Mapping[tuple[str, int], int],
     judged: int,
+    available: int,
 ) -> dict[str, Any]:
     """`Advice` as plain data, from those methods that were tried with every number of images.
 
     Args:
-        found: signal to noise and agreement of each draw, by method and number of images.
+        found: signal to noise and agreement of each draw, by method and number of images. planned: draws, likewise.
     """
     trials = tuple(Trial(method, count, *zip(*each, strict=True)) for (method, count), each in found.items())
-    left = tuple(
-        method for method in methods if any(len(found.get((method, count), ())) < draws for count in counts)
-    )
+    left = tuple(dict.fromkeys(key[0] for key, draws in planned.items() if len(found.get(key, ())) < draws))
     tried = [trial for trial in trials if trial.method not in left]
     advice = advice_from(tried) if tried else Advice("", None, ())
-    extent = Extent(sum(map(len, found.values())), len(methods) * len(counts) * draws)
-    return asdict(Advice(advice.method, advice.images, trials, judged, extent, left))
+    extent = Extent(sum(map(len, found.values())), sum(planned.values()))
+    return asdict(Advice(advice.method, advice.images, trials, judged, extent, left, available))
 
 
 def advice_from(trials: Sequence[Trial]) -> Advice:
@@ -214,7 +241,7 @@ def read(told: Mapping[str, Any]) -> Advice:
         for entry in told["trials"]
     )
     extent, left = Extent(**told["extent"]), tuple(told["left"])
-    return Advice(told["method"], told["images"], trials, told["judged"], extent, left)
+    return Advice(told["method"], told["images"], trials, told["judged"], extent, left, told["available"])
 
 
 def as_text(told: Mapping[str, Any]) -> str:

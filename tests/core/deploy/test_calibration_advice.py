@@ -1,6 +1,6 @@
 """The calibration adviser: what it makes of trials, by hand, and a file that it is asked about."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -83,6 +83,17 @@ def test_a_file_is_tried_as_the_stage_would_calibrate_it(arguments: dict[str, An
     assert len(set(np.round(told["trials"][0]["signals"], 6))) == 2  # other images, other ranges
     text = as_text(told)
     assert "on 40 validation images" in text and "settings: {method: minmax, images: " in text
+
+
+def test_all_images_are_tried_once_and_called_so(arguments: dict[str, Any]) -> None:
+    """On 216 training images, "512 images" stood beside two draws that were the same, and "take 512 or more"."""
+    available = len(open_data(SETTINGS, Path(arguments["data_cache"])).split("train"))
+    advice = read(advise({**arguments, "counts": [10, available + 1, 5 * available]}, JobContext(quiet)))
+    assert [(trial.images, len(trial.signals)) for trial in advice.trials] == [(10, 2), (available, 1)]
+    assert advice.available == available and advice.extent == Extent(3, 3)
+    assert replace(advice, images=None).sentence == (
+        f"By minmax, draws of fewer than all {available} training images still differ from all of them by more than 0.5 dB: take all."
+    )
 
 
 def test_each_draw_is_told_with_the_advice_so_far(arguments: dict[str, Any]) -> None:
