@@ -154,7 +154,7 @@ def _comparison(content: Content) -> list[str]:
     parts = ['<section class="wide">', "<h2>Comparison</h2>"]
     parts += [f'<p class="muted">{escape(content.limits)}</p>'] if content.limits else []
     parts.append(_figures(content.rows, content.kinds, content.outside))
-    parts.append('<p class="muted">Every figure is measured on the exported file itself. ≈ no measurable difference: the interval of the change includes zero. Point at a figure for its provenance.</p>')  # fmt: skip
+    parts.append('<p class="muted">Accuracy, times, memory and size are those of the exported file itself; what is counted, stated or estimated says so. ≈ no measurable difference: the interval of the change includes zero. Point at a figure for its provenance.</p>')  # fmt: skip
     if any_uncertain(content.rows, content.kinds):
         parts.append(f'<p class="muted">{escape(RANGES_MEAN)}</p>')
     if any(row.loose for row in content.rows):

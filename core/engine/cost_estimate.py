@@ -97,7 +97,7 @@ class Estimate:
             for stage in self.stages
         ]
         shown += [self.search.line] if self.search is not None else []
-        total = f"At most {rough_duration(self.seconds)} on {self.device}, {self.disk_mb:.0f} MB on disk, {self.memory_mb:.0f} MB of memory while training"
+        total = f"At most {rough_duration(self.seconds)} on {self.device} while nothing else runs, {self.disk_mb:.0f} MB on disk, {self.memory_mb:.0f} MB of memory while training"
         counts = ((self.data_sets, "data sets"), (self.seeds, "seeds"))
         repeated = ", ".join(f"{count} {what}" for count, what in counts if count > 1)
         seeds = f" ({repeated})" if repeated else ""

@@ -1,6 +1,7 @@
 """Before a run: every stage tried on a few images, and what the run will cost here; below the cards, while one edits."""
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QCheckBox,
     QFrame,
@@ -55,9 +56,12 @@ class CheckPanel(QFrame):
     go_wanted = Signal(object)
     stop_wanted = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, check: QAction) -> None:
+        """`check` says whether a pipeline can be checked now, also again: not beside a run that measures."""
         super().__init__()
         self.setObjectName("check-panel")
+        self._check = check
+        check.changed.connect(self._follow)
         self.setProperty("role", "card")
         self.setAccessibleName(tr("Check"))
         self._pipeline: Pipeline | None = None
@@ -280,6 +284,13 @@ class CheckPanel(QFrame):
             self.run_button.setText(tr("Skip and run"))
             self.close_button.setText(tr("Stop"))
         self.retheme()
+
+    def _follow(self) -> None:
+        possible = self._check.isEnabled()
+        self.again_button.setEnabled(possible)
+        self.again_button.setToolTip(
+            "" if possible else tr("A run is going on; this would disturb its measurements")
+        )
 
     def retheme(self) -> None:
         """Take the icons of the theme."""

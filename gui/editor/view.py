@@ -90,7 +90,7 @@ class EditorView(QWidget):
         find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
         find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         find.activated.connect(self.palette_.focus_search)
-        self.check_panel = CheckPanel()
+        self.check_panel = CheckPanel(check_action)
         self.strip = ProblemStrip(self.commands.fix)
         self.strip.chosen.connect(self.go_to)
         self.strip.mended.connect(self.commands.mend)

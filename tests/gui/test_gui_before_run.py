@@ -347,6 +347,16 @@ def test_run_is_checked_first_and_leads_to_the_setting(qtbot: Any, tree: MainWin
     assert "has changed since" in panel.phase.whole
 
 
+def test_no_pipeline_is_checked_again_beside_a_run(qtbot: Any, tree: MainWindow) -> None:
+    """The check took the processor while files were measured; the action itself was off."""
+    panel, check = tree.editor.check_panel, tree.actions_.check
+    assert panel.again_button.isEnabled()
+    check.setEnabled(False)
+    assert not panel.again_button.isEnabled() and "A run is going on" in panel.again_button.toolTip()
+    check.setEnabled(True)
+    assert panel.again_button.isEnabled() and not panel.again_button.toolTip()
+
+
 @pytest.mark.slow
 def test_a_check_that_passes_shows_times_and_starts_the_run(
     qtbot: Any, tree: MainWindow, monkeypatch: pytest.MonkeyPatch
