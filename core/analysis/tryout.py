@@ -78,6 +78,11 @@ class Trial:
         firsts = {answer.best[0][0] for answer in self.answers}
         return len(firsts) == 1 if len(self.answers) > 1 else None
 
+    @property
+    def agree_wrongly(self) -> bool:
+        """Whether all name the same class first, and the image is known to show another."""
+        return bool(self.agree) and self.right(0) is False
+
     def right(self, model: int) -> bool | None:
         """Whether a model names the class that the image shows; None where that is not known."""
         return self.answers[model].best[0][0] == self.truth if self.truth and self.answers else None

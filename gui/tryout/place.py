@@ -273,6 +273,7 @@ class TryoutPlace(QObject):
             self._camera_shows = truth
         elif row >= 0:
             rows.set_truth(row, truth)
+            self.view.show_trial(rows.trials[row], self.chooser.places)
             self.tally = Tally.of(rows.done)
         self._show_truth()
         self._show_tally()

@@ -146,7 +146,7 @@ class TriedModel(QAbstractTableModel):
         if trial.problem:
             return tr("⚠  not readable") if column == AGREE else ""
         if column == AGREE:
-            return tr(_WORDS[trial.agree])
+            return tr("✗  both wrong") if trial.agree_wrongly else tr(_WORDS[trial.agree])
         if column == TRUE:
             return trial.truth
         place = self.places[_ANSWERS.get(column, _TIMES.get(column, 0))]
@@ -175,7 +175,9 @@ class TriedModel(QAbstractTableModel):
             return None
         if trial.problem:
             return QColor(c.warning)
-        return QColor(c.good if trial.agree else c.bad) if trial.agree is not None else None
+        if trial.agree is None:
+            return None
+        return QColor(c.good if trial.agree and not trial.agree_wrongly else c.bad)
 
 
 class _Filter(QSortFilterProxyModel):

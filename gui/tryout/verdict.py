@@ -44,6 +44,9 @@ def _verdict(trial: Trial | None) -> tuple[str, str, str, str]:
     if trial.problem:
         return "notice", "warning", "warning", trial.problem
     firsts = [answer.best[0][0] for answer in trial.answers]
+    if trial.agree_wrongly:
+        both = tr("Both say {answer}; it shows {truth}", answer=firsts[0], truth=trial.truth)
+        return "problems", "error", "bad", both
     if trial.agree:
         return "fine", "done", "good", tr("They agree: {answer}", answer=firsts[0])
     return "problems", "error", "bad", tr("They differ: {answers}", answers=" against ".join(firsts))

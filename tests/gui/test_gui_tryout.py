@@ -1,6 +1,7 @@
 """Try-out: images from anywhere reach both models in the child; answers, agreement and times are shown."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -287,6 +288,27 @@ def test_right_answers_are_counted_by_folder_and_by_key(
     monkeypatch.setattr("PySide6.QtWidgets.QFileDialog.getSaveFileName", lambda *_: (str(sheet), ""))
     view.sheet.click()
     assert (tmp_path / "sheet.csv").read_text().count("\n") == 5
+
+
+def test_models_that_agree_on_a_wrong_class_are_not_praised(
+    qtbot: Any, place: TryoutPlace, images: Path
+) -> None:
+    drop(place.view, images / "red.png")
+    done(qtbot, place)
+    view, rows = place.view, place.view.table.rows
+    trial = rows.trials[0]
+    assert trial is not None
+    rows.set_trial(0, replace(trial, answers=trial.answers[:1] * 2))
+
+    def told(truth: str) -> tuple[str, str, str]:
+        view.truth.setCurrentIndex(view.truth.findData(truth))
+        view.truth.activated.emit(view.truth.currentIndex())
+        agreement = rows.data(rows.index(0, AGREE))
+        return view.verdict.words.text(), view.verdict.property("role"), agreement
+
+    assert told("") == ("They agree: red", "fine", "✓  agree")
+    assert told("blue") == ("Both say red; it shows blue", "problems", "✗  both wrong")
+    assert told("red") == ("They agree: red", "fine", "✓  agree")
 
 
 def test_a_camera_that_fails_says_why(qtbot: Any, place: TryoutPlace) -> None:
