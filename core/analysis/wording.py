@@ -151,7 +151,7 @@ def _change_lines(kind: MetricKind, change: Metric, paired: bool) -> list[str]:
     words = f"Change against the baseline: {format_change(change)}"
     if change.low is not None and change.high is not None:
         level = f"{change.level * 100:g} % interval" if change.level else "interval"
-        words += f", {level} {change.low:+.4g} to {change.high:+.4g} {change.unit}"
+        words += f", {level} {change.low:+.4g} to {change.high:+.4g} {change.unit}".replace("-", "−")
     lines = [words + (f", n = {change.n}" if change.n is not None else "")]
     sentence = {
         "better": "Better than the baseline.",
