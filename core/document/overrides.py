@@ -45,8 +45,8 @@ def targets(pipeline: Pipeline, scan: ScanKind, after: str) -> list[Target]:
     found = [_target(node, scan, _between(pipeline, chains[node.id], after, scan)) for node in behind]
     stage_class = next((stage for stage in STAGES.values() if scan in stage.overrides), None)
     if stage_class is not None:
-        place = f" after '{pipeline.stage(after).title}'" if known else " at the end"
-        title = f"A new stage '{stage_class.title}'{place}"
+        place = _place_of_new(pipeline, stage_class.id, after) if known else "at the end"
+        title = f"A new stage '{stage_class.title}' {place}"
         found.append(Target("", title, stage_class.overrides[scan], stage_class.id))
     for node in takers:
         if node not in behind:
@@ -56,6 +56,16 @@ def targets(pipeline: Pipeline, scan: ScanKind, after: str) -> list[Target]:
 
 def _target(node: StageNode, scan: ScanKind, warning: str) -> Target:
     return Target(node.id, node.title, node.stage.overrides[scan], warning=warning)
+
+
+def _place_of_new(pipeline: Pipeline, kind: str, after: str) -> str:
+    """Where a new stage goes: right after the scanned one, or before it where nothing can follow that."""
+    added, id = stage_tree.add_stage(pipeline, kind, after)
+    parent = added.written_parent(added.stage(id))
+    next_one = next((node.title for node in added.stages if added.written_parent(node) == id), "")
+    if parent != after and next_one:
+        return f"before '{next_one}'"
+    return f"after '{edits.titles(pipeline)[parent]}'"
 
 
 def _between(pipeline: Pipeline, chain: list[str], after: str, scan: ScanKind) -> str:

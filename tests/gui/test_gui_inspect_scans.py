@@ -85,6 +85,19 @@ def test_layers_to_keep_go_into_a_quantization_or_a_new_one() -> None:
     assert pruned.stage(id).settings == {"scope": "whole-groups", "own_ratios": "a=0.5"}
 
 
+def test_a_new_stage_is_named_by_where_it_really_goes() -> None:
+    """Nothing can follow a quantized file: a stage sent from its scan goes before it, or starts a branch."""
+    pipeline = documents.loads(PIPELINE)
+    new = next(target for target in overrides.targets(pipeline, "prune", "int8") if target.kind)
+    assert new.title == "A new stage 'Prune channels' before 'Quantized'"
+    pruned, id = overrides.with_override(pipeline, new, "a=0.5", "int8")
+    assert pruned.written_parent(pruned.stage("int8")) == id
+    new = next(target for target in overrides.targets(pipeline, "quantize", "int8") if target.kind)
+    assert new.title == "A new stage 'Quantize (static INT8)' after 'Pruned'"
+    quantized, id = overrides.with_override(pipeline, new, "head", "int8")
+    assert quantized.written_parent(quantized.stage(id)) == "pruned"
+
+
 BRANCHES = """
 espalier: 1
 name: Branches
