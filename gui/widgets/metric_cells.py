@@ -65,8 +65,14 @@ class MetricDelegate(QStyledItemDelegate):
         side = Qt.AlignmentFlag.AlignRight if index.column() else Qt.AlignmentFlag.AlignLeft
         painter.setFont(font)
         painter.setPen(QColor(colour))
-        elided = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, inside.width())
-        painter.drawText(inside, side | Qt.AlignmentFlag.AlignVCenter, elided)
+        shown = shortened(text, painter.fontMetrics(), inside.width(), label=not index.column())
+        painter.drawText(inside, side | Qt.AlignmentFlag.AlignVCenter, shown)
+
+
+def shortened(text: str, metrics: QFontMetrics, width: int, label: bool) -> str:
+    """What there is room for; a label is cut in its middle: runs of one name differ in their time, which ends it."""
+    middle, right = Qt.TextElideMode.ElideMiddle, Qt.TextElideMode.ElideRight
+    return metrics.elidedText(text, middle if label else right, width)
 
 
 def fonts(base: QFont) -> tuple[QFont, QFont]:

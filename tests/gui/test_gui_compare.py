@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from made_runs import made_run
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QGuiApplication
-from PySide6.QtWidgets import QStyleOptionViewItem
+from PySide6.QtGui import QAction, QFontMetrics, QGuiApplication
+from PySide6.QtWidgets import QApplication, QStyleOptionViewItem
 
 from core.document import edits, recipes
 from core.document.paper import PaperTable
@@ -20,7 +20,7 @@ from gui.base.theme import Theme
 from gui.compare.view import CompareView
 from gui.runs.run_results import read_results
 from gui.shell.main_window import MainWindow
-from gui.widgets.metric_cells import CHANGE, LABEL_BELOW, VERDICT
+from gui.widgets.metric_cells import CHANGE, LABEL_BELOW, VERDICT, shortened
 from gui.widgets.metric_table import MetricModel, change_text, provenance
 
 
@@ -78,6 +78,15 @@ def test_no_range_of_figures_is_cut_off(
         for row in range(model.rowCount()):
             wanted = table.itemDelegate().sizeHint(option, model.index(row, column)).width()
             assert wanted <= table.columnWidth(column), (row, column)
+
+
+def test_runs_of_one_name_are_told_apart_where_there_is_little_room(qapp: QApplication) -> None:
+    """ "ONNX float32 · baseline · newcomer-images, 30 …" stood there twice."""
+    metrics = QFontMetrics(qapp.font())
+    first, second = (f"ONNX float32 · baseline · my images, 30 Nov 22:{minute}" for minute in (51, 58))
+    room = metrics.horizontalAdvance(first) * 2 // 3
+    assert shortened(first, metrics, room, label=True) != shortened(second, metrics, room, label=True)
+    assert shortened("−12.3 %", metrics, room, label=False) == "−12.3 %"
 
 
 def test_three_stages_are_seen_whole_in_a_low_window(
