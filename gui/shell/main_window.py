@@ -242,6 +242,7 @@ class MainWindow(QMainWindow):
             part.changed.connect(self._update)
         for measuring in (self.inspect, self.tryout, self.forecasts, self.remeasuring):
             session.running_changed.connect(measuring.set_running)
+        self.document.undo_stack.indexChanged.connect(self.status.show_step)
         session.run_ended.connect(lambda _how: self.run_reader.list_runs())
         session.run_ended.connect(self.closing.run_ended)
         self.run_controller.shown.connect(self._show_results)

@@ -1,6 +1,6 @@
 """The status bar: what happens, how far the run is, how long it takes, on which device."""
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QMainWindow, QProgressBar, QWidget
 
 from core.common.numbers import percent
@@ -12,10 +12,11 @@ from gui.widgets.buttons import ElidedLabel, text
 _MESSAGE_MS = 8000
 
 
-class StatusBar:
+class StatusBar(QObject):
     """Fills a window's status bar."""
 
     def __init__(self, window: QMainWindow):
+        super().__init__(window)
         self.bar = window.statusBar()
         theme.style(self.bar)
         self.bar.setObjectName("status")
@@ -29,6 +30,7 @@ class StatusBar:
         self.progress.setTextVisible(False)
         self.progress.setFixedWidth(150)
         self._message = self._usual = ""
+        self._step = self._message_step = 0
         self._timer = QTimer(window)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._forget)
@@ -42,9 +44,15 @@ class StatusBar:
 
     def say(self, sentence: str) -> None:
         """A sentence for a few seconds."""
-        self._message = sentence
+        self._message, self._message_step = sentence, self._step
         self.phase.setText(sentence)
         self._timer.start(_MESSAGE_MS)
+
+    def show_step(self, step: int) -> None:
+        """The document's history is at this step; what was said at a later one, now undone, goes."""
+        self._step = step
+        if self._message and step < self._message_step:
+            self._forget()
 
     def show(self, session: Session, modified: bool, problems: int) -> None:
         """The state of the run, or of the document while nothing runs."""

@@ -38,6 +38,21 @@ def test_undo_takes_back_a_number_while_its_field_has_the_focus(qtbot: Any, tree
     assert ratio.value() == 0.55 and ratio.hasFocus()
 
 
+def test_what_was_said_of_an_edit_goes_when_the_edit_is_undone(qtbot: Any, tree: MainWindow) -> None:
+    commands, phase = tree.editor.commands, tree.status.phase
+    tree.editor.select("stage", "more")
+    commands.remove.trigger()
+    assert phase.whole == "More was removed; Undo brings it back."
+    commands.add("train")
+    commands.undo.trigger()
+    assert phase.whole == "More was removed; Undo brings it back.", "a later edit was undone"
+    commands.undo.trigger()
+    assert "more" in tree.document.pipeline.stage_ids
+    assert "was removed" not in phase.whole and phase.whole.startswith("Ready to run")
+    commands.redo.trigger()
+    assert "was removed" not in phase.whole
+
+
 def test_two_visits_to_a_field_are_two_steps(qtbot: Any, tree: MainWindow) -> None:
     tree.editor.select("stage", "small")
     ratio = field(tree, "field-ratio")
